@@ -1,0 +1,1 @@
+"""Vault format 1: keys, names, records and bodies. Bytes and keys only; no paths, stores or HTTP."""

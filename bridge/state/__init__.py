@@ -1,0 +1,1 @@
+"""State shared by workers: locks, leases, directory generations and times. It can be rebuilt."""
