@@ -1,0 +1,1 @@
+"""Composition: builds the object graph once, from settings, and holds the process's life."""

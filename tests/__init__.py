@@ -1,0 +1,1 @@
+"""Tests, mirroring the packages of ``bridge``, plus the real programs in ``clients``."""
