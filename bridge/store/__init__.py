@@ -1,1 +1,4 @@
-"""Object stores: where ciphertext is kept. ``api`` is the interface, each module a store or wrapper."""
+"""Object stores: where ciphertext is kept.
+
+``api`` is the interface; every other module is a store, a part of one, or a wrapper around one.
+"""

@@ -83,7 +83,7 @@ class TooLarge(StoreError):
 
 
 class InvalidKey(StoreError):
-    """The key is empty, too long, has an empty component, ``.``, ``..`` or NUL."""
+    """The key is empty, too long, not Unicode, has an empty component, ``.``, ``..`` or NUL."""
 
 
 class Damaged(StoreError):
@@ -123,7 +123,10 @@ class Upload(Protocol):
         """Publish content and metadata in one atomic, durable step, replacing what was there.
 
         Raises Exists when ``if_absent`` and an object is there (whatever its content),
-        TooLarge when the metadata passes METADATA_LIMIT.
+        TooLarge when the metadata passes METADATA_LIMIT; in both cases nothing has changed.
+        After Unavailable it may be called again: where the first call took effect after all,
+        that one raises Exists when ``if_absent``, and succeeds otherwise. After a ``write``
+        that raised it always raises: a content with a hole is never published.
         """
         ...
 
@@ -211,7 +214,7 @@ class ObjectStore(Protocol):
         ...
 
     def stat(self, key: str) -> ObjectInfo:
-        """Describe an object. Raises NotFound."""
+        """Describe an object; ``metadata`` is None when it is damaged. Raises NotFound."""
         ...
 
     def list(
@@ -252,7 +255,7 @@ class ObjectStore(Protocol):
     def set_metadata(self, key: str, metadata: Metadata, version: str) -> None:
         """Replace the whole metadata of the version named by ``version``, atomically.
 
-        Raises NotFound, Changed, TooLarge.
+        Raises NotFound, Changed, TooLarge, Damaged.
         """
         ...
 
@@ -297,7 +300,10 @@ class ObjectStore(Protocol):
 
 def check_key(key: str) -> None:
     """Raise InvalidKey unless ``key`` is one that every store accepts."""
-    raw = key.encode("utf-8", "surrogatepass")
+    try:
+        raw = key.encode()
+    except UnicodeEncodeError:
+        raise InvalidKey("a key has no lone surrogates", key=key) from None
     if not raw or len(raw) > KEY_LIMIT or b"\0" in raw:
         raise InvalidKey(f"a key has 1 to {KEY_LIMIT} bytes and no NUL", key=key)
     for component in raw.split(b"/"):
@@ -308,8 +314,22 @@ def check_key(key: str) -> None:
             )
 
 
+def check_prefix(prefix: str) -> None:
+    """Raise InvalidKey unless ``prefix`` is empty or a key followed by ``/``."""
+    if prefix:
+        if not prefix.endswith("/"):
+            raise InvalidKey("a prefix ends in /", key=prefix)
+        check_key(prefix[:-1])
+
+
 def check_metadata(metadata: Metadata, *, key: str) -> None:
     """Raise TooLarge unless every store would keep ``metadata``."""
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if size > METADATA_LIMIT:
         raise TooLarge(f"{size} bytes of metadata, more than {METADATA_LIMIT}", key=key)
+
+
+def check_part(number: int, *, key: str) -> None:
+    """Raise TooLarge unless ``number`` is one a part may have."""
+    if not 1 <= number <= PART_LIMIT:
+        raise TooLarge(f"part {number} is not one of 1 to {PART_LIMIT}", key=key)

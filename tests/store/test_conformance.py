@@ -1,0 +1,33 @@
+"""The conformance suite on every store and every wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.store.api import ObjectStore
+from bridge.store.memory import MemoryStore
+from tests.store.conformance import StoreConformance
+
+STORES: dict[str, Callable[[Path], ObjectStore]] = {
+    "memory": lambda _root: MemoryStore(),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on each store, or on the one that ``--store`` names."""
+    only = metafunc.config.getoption("--store", default="")
+    metafunc.parametrize("store", [only] if only else sorted(STORES), indirect=True)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    made = STORES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+class TestEveryStore(StoreConformance):
+    pass
