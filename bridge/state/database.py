@@ -1,0 +1,169 @@
+"""Opening the state database, and the object that holds it open."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from bridge.state import sqlite
+from bridge.state.api import StateError, StateUnavailable
+from bridge.state.leases import Holders
+from bridge.state.locks import TenantLocks
+from bridge.state.readers import Readers
+from bridge.state.schema import APPLICATION, VERSION
+from bridge.state.statements import Statements
+from bridge.state.tree import VaultState
+from bridge.state.writer import Writer
+
+LEASE_SECONDS = 60.0
+"""How long a lease outlives a holder that died without its machine noticing."""
+
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that writes."""
+
+
+def open_state(
+    database: str | os.PathLike[str],
+    *,
+    ttl: float = LEASE_SECONDS,
+    busy: float = BUSY_SECONDS,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> DatabaseState:
+    """Open the state database at a path or ``sqlite:///`` URL, making it if it is missing.
+
+    ``ttl``: seconds a lease lives without renewal. ``clock`` and ``monotonic``: for tests only;
+    all processes must share them. Raises StateError when the file is something else or of a newer
+    version, StateUnavailable when it cannot be opened.
+    """
+    name = os.fspath(database)
+    if "://" in name:
+        scheme, _, rest = name.partition("://")
+        if scheme != "sqlite" or not rest.startswith("/"):
+            raise StateError(
+                f"{name}: give a path, or a URL like sqlite:///relative or ////absolute"
+            )
+        name = rest[1:]
+    path = Path(name).absolute()
+    presence = sqlite.Presence(path)
+    try:
+        return DatabaseState(path, presence, ttl=ttl, busy=busy, clock=clock, monotonic=monotonic)
+    except BaseException:
+        presence.close()
+        raise
+
+
+class DatabaseState:
+    """Implements ``bridge.state.api.State``. A context manager that closes it.
+
+    Not to be used after a fork: the child opens its own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        presence: sqlite.Presence,
+        *,
+        ttl: float,
+        busy: float,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Called by ``open_state``."""
+
+        def connect() -> sqlite.Connection:
+            return sqlite.connect(path, busy)
+
+        sqlite.open_file(path)
+        self._presence = presence
+        self._statements = Statements(sqlite.DIALECT)
+        # A change waits for the batch before it and then for other processes: twice at most.
+        self._writer = Writer(connect, clock, 2 * busy)
+        self._readers = Readers(connect, clock)
+        try:
+            self.epoch = self._writer.run(
+                lambda cursor, _now: _prepare(cursor, self._statements, path, presence.alone)
+            )
+        except BaseException:
+            self._writer.close()
+            raise
+        presence.share()
+        self._holders = Holders(self._writer, self._statements, ttl=ttl, monotonic=monotonic)
+        self._trees: dict[str, VaultState] = {}
+        self._mutex = threading.Lock()
+        self._closed = False
+
+    def tree(self, vault: str) -> VaultState:
+        """Leases, generations and times of one vault."""
+        with self._mutex:
+            if vault not in self._trees:
+                self._trees[vault] = VaultState(vault, self._holders, self._readers)
+            return self._trees[vault]
+
+    def locks(self, tenant: str) -> TenantLocks:
+        """One tenant's WebDAV locks."""
+        return TenantLocks(tenant, self._writer, self._readers, self._statements)
+
+    def probe(self) -> None:
+        """Write and read, for real. Raises StateUnavailable."""
+        mark = os.urandom(8)
+        self._writer.run(
+            lambda cursor, _now: cursor.execute(self._statements.put_meta, ("probe", mark)).rowcount
+        )
+        rows, _ = self._readers.ask(self._statements.get_meta, ("probe",))
+        if not rows:
+            raise StateUnavailable("the state database does not keep what is written")
+
+    def beat(self) -> None:
+        """Renew leases that are due; a thread does so by itself every sixth of their life."""
+        self._holders.beat()
+
+    def close(self) -> None:
+        """Release what is held and close. May be called twice."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+        self._holders.close()
+        self._writer.close()
+        self._readers.close()
+        self._presence.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _prepare(cursor: sqlite.Cursor, statements: Statements, path: Path, alone: bool) -> bytes:  # noqa: FBT001 - private
+    """Make or check the schema; returns the epoch."""
+    tables = sqlite.table_names(cursor)
+    if not tables:
+        sqlite.create_tables(cursor)
+        for key, value in (
+            ("application", APPLICATION),
+            ("version", str(VERSION).encode()),
+            ("epoch", os.urandom(16)),
+        ):
+            cursor.execute(statements.put_meta, (key, value))
+    values = {}
+    if "meta" in tables or not tables:
+        for key in ("application", "version", "epoch"):
+            values[key] = cursor.execute(statements.get_meta, (key,)).fetchall()
+    if not all(values.values()) or values["application"][0][0] != APPLICATION:
+        raise StateError(f"{path} is some other program's database: name another file")
+    version = int(values["version"][0][0])
+    if version > VERSION:
+        raise StateError(
+            f"{path} was written by a newer version (schema {version}, this one knows {VERSION}): "
+            "install that version, or remove the file (it costs locks, and clients rescan)"
+        )
+    if alone:
+        # Their holders are dead: let the leases run out now, and whoever meets one deals with it.
+        cursor.execute(statements.expire_all_leases, (0.0,))
+    return bytes(values["epoch"][0][0])

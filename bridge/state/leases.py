@@ -1,0 +1,353 @@
+"""Leases: who works on which names, and which directories that changes.
+
+A lease row with a touch is also the mark "this directory is changing"; there is no second
+table to keep in step. A directory that a lease touches without holding a name in it gets a
+row under a reserved name that holds the holder's id, and so is nobody else's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from bridge.state import sqlite
+from bridge.state.api import DirectoryState, LeaseLost, LeaseName, StateUnavailable, Touch
+from bridge.state.statements import Statements
+from bridge.state.turns import Turns
+from bridge.state.writer import Writer
+
+ENTRIES = 1
+LINKS = 2
+
+_MARK = b"\0mark\0"
+"""Begins the name of a row that is only a mark. No sealed name begins so: they are base64."""
+
+Row = tuple[str, bytes, bytes, bytes, int]
+"""vault, directory, name, holder, touch."""
+
+
+def raise_directory(
+    cursor: sqlite.Cursor, statements: Statements, vault: str, touch: Touch, now: float
+) -> DirectoryState:
+    """Raise one directory's generation and time, and its links if they were touched."""
+    directory, links = touch
+    cursor.execute(
+        statements.raise_directory,
+        (vault, directory, int(now * 1e6), int(now * 1e6), int(now), links, vault, directory),
+    )
+    generation, linked, mtime, others = cursor.fetchall()[0]
+    return DirectoryState(
+        generation, linked, mtime, others is not None and others > 0, others == LINKS
+    )
+
+
+def bury(cursor: sqlite.Cursor, statements: Statements, vault: str, now: float) -> int:
+    """Remove the leases that ran out and raise what their dead holders may have changed."""
+    rows = cursor.execute(statements.expired_leases, (vault, now)).fetchall()
+    touched: dict[bytes, bool] = {}
+    for directory, _name, touch in rows:
+        if touch:
+            touched[directory] = touched.get(directory, False) or touch == LINKS
+    cursor.execute(statements.drop_expired_leases, (vault, now))
+    for directory, links in sorted(touched.items()):
+        raise_directory(cursor, statements, vault, Touch(directory, links), now)
+    return sum(not name.startswith(_MARK) for _directory, name, _touch in rows)
+
+
+class Holders:
+    """The leases this process holds: makes them, renews them, and settles those left behind."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        statements: Statements,
+        *,
+        ttl: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.writer = writer
+        self.statements = statements
+        self.ttl = ttl
+        self.monotonic = monotonic
+        self._prefix = os.urandom(8)
+        self._numbers = itertools.count()
+        self._held: dict[bytes, HeldLease] = {}
+        self._left: dict[bytes, HeldLease] = {}
+        self._stopped = threading.Event()
+        self._heartbeat: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def new_id(self) -> bytes:
+        """A holder's id that nobody else has."""
+        return self._prefix + next(self._numbers).to_bytes(8, "big")
+
+    def add(self, lease: HeldLease) -> None:
+        """Renew ``lease`` from now on."""
+        self._held[lease.holder] = lease
+        if self._heartbeat is None:
+            self._start()
+
+    def drop(self, lease: HeldLease) -> None:
+        """Renew it no more."""
+        self._held.pop(lease.holder, None)
+
+    def leave(self, lease: HeldLease) -> None:
+        """Keep a lease whose release failed, to release it when the database answers again."""
+        self._left[lease.holder] = lease
+
+    def settle(self) -> bool:
+        """Release what was left behind; returns whether there was anything. Never raises."""
+        for holder, lease in list(self._left.items()):
+            try:
+                lease.end()
+            except StateUnavailable:
+                break
+            self._left.pop(holder, None)
+        else:
+            return False
+        return True
+
+    def beat(self) -> None:
+        """Renew the leases that are older than a third of their life, in one transaction."""
+        self.settle()
+        start = self.monotonic()
+        due = [
+            lease for lease in list(self._held.values()) if lease.renewed <= start - self.ttl / 3
+        ]
+        if not due:
+            return
+
+        def renew(cursor: sqlite.Cursor, now: float) -> list[HeldLease]:
+            return [lease for lease in due if not lease.renew_rows(cursor, now)]
+
+        try:
+            lost = self.writer.run(renew)
+        except StateUnavailable:
+            return  # The next beat tries again; until then each lease knows its own deadline.
+        for lease in due:
+            if lease in lost:
+                lease.lost = True
+                self.drop(lease)
+            else:
+                lease.renewed = start
+
+    def close(self) -> None:
+        """Release all leases and stop renewing."""
+        self._stopped.set()
+        if self._heartbeat is not None:
+            self._heartbeat.join()
+        for lease in list(self._held.values()):
+            lease.release()
+        self.settle()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._heartbeat is None:
+                self._heartbeat = threading.Thread(
+                    target=self._run, name="lease-heartbeat", daemon=True
+                )
+                self._heartbeat.start()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self.ttl / 6):
+            self.beat()
+
+
+class HeldLease:
+    """Implements ``bridge.state.api.Lease``."""
+
+    __slots__ = (
+        "_changed",
+        "_ending",
+        "_holders",
+        "_keys",
+        "_rows",
+        "_states",
+        "_touches",
+        "_turns",
+        "_vault",
+        "ended",
+        "holder",
+        "lost",
+        "renewed",
+    )
+
+    def __init__(
+        self,
+        holders: Holders,
+        turns: Turns,
+        vault: str,
+        keys: list[LeaseName],
+        touches: Collection[Touch],
+    ) -> None:
+        self.holder = holders.new_id()
+        self.lost = False
+        self.ended = False
+        self.renewed = 0.0
+        self._holders = holders
+        self._turns = turns
+        self._vault = vault
+        self._keys = keys
+        self._touches: dict[bytes, bool] = {}
+        self._changed = True
+        self._states: dict[bytes, DirectoryState] | None = None
+        self._ending = threading.Lock()
+        for directory, links in touches:
+            self._touches[directory] = self._touches.get(directory, False) or links
+        unmarked = dict(self._touches)
+        self._rows: list[Row] = []
+        for directory, name in keys:
+            touched = unmarked.pop(directory, None)
+            touch = 0 if touched is None else LINKS if touched else ENTRIES
+            self._rows.append((vault, directory, name, self.holder, touch))
+        if unmarked:
+            self._rows.extend(self._mark(touch) for touch in unmarked.items())
+            self._rows.sort()
+
+    def take_rows(self, cursor: sqlite.Cursor, now: float) -> bool:
+        """Write all rows, or none when somebody else has one. Takes over what has run out."""
+        statements = self._holders.statements
+        expires = now + self._holders.ttl
+        for index, row in enumerate(self._rows):
+            cursor.execute(statements.take_lease, (*row, expires))
+            if cursor.rowcount == 1:
+                continue
+            found = cursor.execute(statements.lease_expiry, row[:3]).fetchall()
+            if found and found[0][0] <= now:
+                bury(cursor, statements, self._vault, now)
+                cursor.execute(statements.take_lease, (*row, expires))
+                if cursor.rowcount == 1:
+                    continue
+            for taken in self._rows[:index]:
+                cursor.execute(statements.drop_lease, taken[:4])
+            return False
+        return True
+
+    def renew_rows(self, cursor: sqlite.Cursor, now: float) -> bool:
+        """Prolong all rows; False when one has run out or is gone."""
+        statement = self._holders.statements.renew_lease
+        until = now + self._holders.ttl
+        held = True
+        for row in list(self._rows):
+            cursor.execute(statement, (until, *row[:4], now))
+            held = held and cursor.rowcount == 1
+        return held
+
+    def begin(self, start: float) -> None:
+        """The rows are in the database; ``start`` is a monotonic time before they were written."""
+        self.renewed = start
+        self._holders.add(self)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which it surely still holds."""
+        if self.lost or self.ended:
+            return 0.0
+        return max(0.0, self.renewed + self._holders.ttl - self._holders.monotonic())
+
+    def check(self) -> None:
+        """Raise LeaseLost unless it still holds."""
+        if not self.remaining:
+            raise LeaseLost("the lease was released, or could not be renewed in time")
+
+    def touch(self, touches: Collection[Touch]) -> None:
+        """Mark more directories as changing."""
+        self.check()
+        more = {
+            directory: links or self._touches.get(directory, False)
+            for directory, links in touches
+            if links > self._touches.get(directory, -1)
+        }
+        if not more:
+            return
+        rows = sorted(self._mark(touch) for touch in more.items())
+
+        def mark(cursor: sqlite.Cursor, now: float) -> None:
+            for row in rows:
+                cursor.execute(
+                    self._holders.statements.mark_directory, (*row, now + self._holders.ttl)
+                )
+
+        self._touches |= more
+        self._rows = sorted({row[:3]: row for row in (*self._rows, *rows)}.values())
+        self._holders.writer.run(mark)
+        self.check()
+
+    def finish(self) -> Mapping[bytes, DirectoryState]:
+        """Raise generations and release in one transaction."""
+        with self._ending:
+            if not self.ended:
+                self._changed = True
+                intact = self.remaining > 0
+                self.lost = not self.end() or not intact
+            if self.lost or self._states is None:
+                raise LeaseLost("the lease ran out or was released before the change was finished")
+            return self._states
+
+    def release(self) -> None:
+        """Release; where the database does not answer, later, or by running out."""
+        with self._ending:
+            if self.ended:
+                return
+            try:
+                self.end()
+            except StateUnavailable:
+                self._holders.leave(self)
+                self._let_go()
+
+    def unchanged(self) -> None:
+        """Say that release need raise no generation."""
+        self._changed = False
+
+    def end(self) -> bool:
+        """Delete the rows and raise what they touch; False when a row was gone."""
+        touches = sorted(self._touches.items()) if self._changed else []
+        statements = self._holders.statements
+        vault = self._vault
+
+        def drop(cursor: sqlite.Cursor, now: float) -> tuple[bool, dict[bytes, DirectoryState]]:
+            whole = True
+            for row in self._rows:
+                cursor.execute(statements.drop_lease, row[:4])
+                whole = whole and cursor.rowcount == 1
+            return whole, {
+                directory: raise_directory(cursor, statements, vault, Touch(directory, links), now)
+                for directory, links in touches
+            }
+
+        whole, states = self._holders.writer.run(drop)
+        if self._changed:
+            self._states = states
+        self._let_go()
+        return whole
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _mark(self, touch: tuple[bytes, bool]) -> Row:
+        directory, links = touch
+        return self._vault, directory, _MARK + self.holder, self.holder, LINKS if links else ENTRIES
+
+    def _let_go(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._holders.drop(self)
+            self._turns.give_back(self._keys)
+
+
+def names_of(rows: Iterable[tuple[bytes, bytes, int]]) -> list[LeaseName]:
+    """The leases among expired rows, without mere marks."""
+    return [LeaseName(directory, name) for directory, name, _ in rows if not name.startswith(_MARK)]

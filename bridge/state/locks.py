@@ -1,0 +1,159 @@
+"""WebDAV write locks of one tenant, in the database (RFC 4918, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bridge.state import sqlite
+from bridge.state.api import Lock, LockConflict, StateError
+from bridge.state.readers import Readers
+from bridge.state.statements import Statements, padded
+from bridge.state.writer import Writer
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _with_ancestors(path: str) -> list[bytes]:
+    """``/a/b`` gives ``/``, ``/a`` and ``/a/b``."""
+    root = _bytes(path)
+    if root == b"/":
+        return [root]
+    ends = [index for index, byte in enumerate(root) if byte == ord("/") and index]
+    return [b"/", *(root[:end] for end in ends), root]
+
+
+def _below(path: str) -> tuple[bytes, bytes]:
+    """The range of all paths below ``path``: bytewise, and so with no pattern to escape."""
+    root = _bytes(path).rstrip(b"/")
+    return root + b"/", root + b"0"  # "0" is the byte after "/".
+
+
+def _lock(row: tuple[Any, ...]) -> Lock:
+    _tenant, token, root, deep, exclusive, owner, principal, timeout, expires = row
+    return Lock(
+        token=token,
+        root=root.decode("utf-8", "surrogateescape"),
+        deep=bool(deep),
+        exclusive=bool(exclusive),
+        owner=owner,
+        principal=principal,
+        timeout=timeout,
+        expires=expires,
+    )
+
+
+class TenantLocks:
+    """Implements ``bridge.state.api.Locks``."""
+
+    def __init__(
+        self, tenant: str, writer: Writer, readers: Readers, statements: Statements
+    ) -> None:
+        self._tenant = tenant
+        self._writer = writer
+        self._readers = readers
+        self._statements = statements
+
+    def add(self, lock: Lock) -> None:
+        """Keep a new lock for its timeout from now, unless one that is held conflicts."""
+
+        def add(cursor: sqlite.Cursor, now: float) -> None:
+            statement, parameters = self._covering(lock.root, now, children=lock.deep)
+            for row in cursor.execute(statement, parameters).fetchall():
+                held = _lock(row)
+                if (lock.exclusive or held.exclusive) and _overlap(held, lock):
+                    raise LockConflict(held)
+            kept = replace(lock, expires=now + lock.timeout)
+            cursor.execute(
+                self._statements.add_lock,
+                (
+                    self._tenant,
+                    kept.token,
+                    _bytes(kept.root),
+                    kept.deep,
+                    kept.exclusive,
+                    kept.owner,
+                    kept.principal,
+                    kept.timeout,
+                    kept.expires,
+                ),
+            )
+            if cursor.rowcount != 1:
+                raise StateError("this lock token has been used before")
+
+        self._writer.run(add)
+
+    def get(self, token: str) -> Lock | None:
+        """The lock with this token, if it is still held."""
+        rows, _ = self._readers.ask(
+            self._statements.get_lock, (self._tenant, token, self._readers.clock())
+        )
+        return _lock(rows[0]) if rows else None
+
+    def refresh(self, token: str, timeout: int) -> Lock | None:
+        """Let it live ``timeout`` seconds from now."""
+
+        def refresh(cursor: sqlite.Cursor, now: float) -> Lock | None:
+            rows = cursor.execute(
+                self._statements.refresh_lock,
+                (timeout, now + timeout, self._tenant, token, now),
+            ).fetchall()
+            return _lock(rows[0]) if rows else None
+
+        return self._writer.run(refresh)
+
+    def remove(self, token: str) -> bool:
+        """Remove it; whether it was still held."""
+        return self._writer.run(
+            lambda cursor, now: (
+                cursor.execute(self._statements.remove_lock, (self._tenant, token, now)).rowcount
+                == 1
+            )
+        )
+
+    def covering(self, path: str, *, children: bool = False) -> list[Lock]:
+        """Locks on ``path``, deep locks on its ancestors; ``children``: and all locks below it."""
+        statement, parameters = self._covering(path, self._readers.clock(), children=children)
+        rows, _ = self._readers.ask(statement, parameters)
+        length = len(_bytes(path))
+        locks = [_lock(row) for row in rows]
+        return [lock for lock in locks if lock.deep or len(_bytes(lock.root)) >= length]
+
+    def any(self) -> bool:
+        """Whether there is any lock at all."""
+        rows, _ = self._readers.ask(
+            self._statements.any_lock, (self._tenant, self._readers.clock())
+        )
+        return bool(rows[0][0])
+
+    def remove_below(self, path: str) -> None:
+        """Remove the locks rooted at ``path`` and below it."""
+        self._writer.run(
+            lambda cursor, _now: (
+                cursor.execute(
+                    self._statements.remove_locks_below, (self._tenant, _bytes(path), *_below(path))
+                ).rowcount
+            )
+        )
+
+    def purge(self) -> int:
+        """Remove expired locks; returns how many."""
+        return self._writer.run(
+            lambda cursor, now: (
+                cursor.execute(self._statements.purge_locks, (self._tenant, now)).rowcount
+            )
+        )
+
+    def _covering(self, path: str, now: float, *, children: bool) -> tuple[str, tuple[object, ...]]:
+        """The statement for locks on ``path``, its ancestors (shallow too), perhaps below."""
+        roots = padded(_with_ancestors(path))
+        statement = self._statements.covering(len(roots), below=children)
+        below = _below(path) if children else ()
+        return statement, (self._tenant, now, *roots, *below)
+
+
+def _overlap(held: Lock, new: Lock) -> bool:
+    """Whether a lock found by ``_covering`` reaches the new one: not a shallow one above it."""
+    return held.deep or len(_bytes(held.root)) >= len(_bytes(new.root))

@@ -1,0 +1,120 @@
+"""All that is SQLite's own: the file, its connections, its clock, what its errors mean.
+
+The clock of a SQLite database is the machine's: every process that can share the file runs
+on it. Times are therefore parameters here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy.dialects import sqlite as dialect_module
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from bridge.state.api import StateError, StateUnavailable
+from bridge.state.schema import metadata
+
+DIALECT = dialect_module.dialect(paramstyle="qmark")
+
+Connection = sqlite3.Connection
+Cursor = sqlite3.Cursor
+DriverError = sqlite3.Error
+
+BEGIN = "BEGIN IMMEDIATE"
+"""Takes the write lock at once: a transaction that reads first and then writes could be refused
+in its middle."""
+
+
+def open_file(path: Path) -> None:
+    """Make the file if it is missing, readable by its owner only (SQLite's own follow its mode).
+
+    An existing one is not opened here: closing any descriptor of it would drop the locks
+    which SQLite holds in this process.
+    """
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StateUnavailable(f"cannot make the state database {path}: {error}") from error
+    os.close(descriptor)
+
+
+def connect(path: Path, busy: float) -> Connection:
+    """A connection that waits at most ``busy`` seconds for other processes.
+
+    ``synchronous=FULL``: a lease is on disk before the store changes, a generation before the
+    client is answered, so that a power cut never takes back what somebody has seen.
+    """
+    try:
+        # mode=rw: a file that was removed under us is an error, never a new empty database.
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=busy,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise unavailable(error) from error
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        connection.execute("PRAGMA synchronous=FULL").fetchall()
+    except sqlite3.Error as error:
+        connection.close()
+        if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            raise StateError(f"{path} is not a state database: {error}") from error
+        raise unavailable(error) from error
+    return connection
+
+
+def table_names(cursor: Cursor) -> set[str]:
+    """The tables that exist."""
+    rows = cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {str(row[0]) for row in rows}
+
+
+def create_tables(cursor: Cursor) -> None:
+    """Make the schema, within the caller's transaction."""
+    for table in metadata.sorted_tables:
+        cursor.execute(str(CreateTable(table).compile(dialect=DIALECT)))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            cursor.execute(str(CreateIndex(index).compile(dialect=DIALECT)))
+
+
+def unavailable(error: sqlite3.Error) -> StateUnavailable:
+    """The error to raise for one of the driver's."""
+    return StateUnavailable(f"the state database did not answer: {error}")
+
+
+class Presence:
+    """Who has the database open, by a shared lock on a file beside it.
+
+    The kernel drops a process's lock when it dies, however it dies: whoever gets the lock for
+    itself alone knows that every lease in the database is a dead process's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._descriptor = os.open(
+                path.with_name(path.name + "-open"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise StateUnavailable(f"cannot open {path}-open: {error}") from error
+        self.alone = False
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.alone = True
+
+    def share(self) -> None:
+        """Let others in, after what had to be done alone. Waits while another opener is alone."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        self.alone = False
+
+    def close(self) -> None:
+        """Say that this one has gone."""
+        os.close(self._descriptor)

@@ -1,0 +1,179 @@
+"""One writing connection for a process, with many threads' changes in one transaction.
+
+SQLite has one writer at a time, and a transaction costs more than the statements in it (on
+disk: a sync). So there is no queue of transactions but one of changes: the first thread to come
+leads, and writes what has gathered; when it is done, the first of those who came meanwhile
+leads. A lone thread never waits for another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Generic, TypeVar, cast
+
+from bridge.state import sqlite
+from bridge.state.api import StateError, StateUnavailable
+
+Result = TypeVar("Result")
+Work = Callable[[sqlite.Cursor, float], Result]
+"""A change, given the transaction's cursor and its time in Unix seconds.
+
+It shares its transaction with other threads' changes, so it cannot roll back: it raises
+StateError before it has written anything, or not at all.
+"""
+
+_LARGEST_BATCH = 64
+
+
+class _Job(Generic[Result]):
+    __slots__ = ("done", "error", "gate", "result", "work")
+
+    def __init__(self, work: Work[Result]) -> None:
+        self.work = work
+        self.gate: threading.Lock | None = None
+        self.done = False
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """Runs changes, each in a transaction, perhaps together with others."""
+
+    def __init__(
+        self, connect: Callable[[], sqlite.Connection], clock: Callable[[], float], wait: float
+    ) -> None:
+        """``wait``: seconds until a change whose turn has not come is given up."""
+        self._connect = connect
+        self._clock = clock
+        self._wait = wait
+        self._mutex = threading.Lock()
+        self._queue: list[_Job[object]] = []
+        self._led = False
+        self._closed = False
+        self._connection: sqlite.Connection | None = None
+        self._cursor: sqlite.Cursor | None = None
+
+    def run(self, work: Work[Result]) -> Result:
+        """Run ``work``; returns or raises what it does, after the commit.
+
+        Raises StateUnavailable when the database fails; then nothing was changed, unless the
+        message says that the outcome is unknown.
+        """
+        job = _Job(work)
+        queued = cast("_Job[object]", job)
+        with self._mutex:
+            if self._led:
+                gate = job.gate = threading.Lock()
+                gate.acquire()
+                self._queue.append(queued)
+            else:
+                self._led = True
+                gate = None
+        if gate is not None:
+            self._wait_for(queued, gate)
+        if not job.done:
+            self._lead(queued)
+        if job.error is not None:
+            raise job.error
+        return cast("Result", job.result)
+
+    def close(self) -> None:
+        """Let no change in any more, and close the connection after those that run."""
+        self.run(self._close_within)
+        self._disconnect()
+
+    def _close_within(self, _cursor: sqlite.Cursor, _now: float) -> None:
+        self._closed = True
+
+    def _wait_for(self, job: _Job[object], gate: threading.Lock) -> None:
+        """Return when the job is done, or is the one to lead."""
+        woken = False
+        try:
+            woken = gate.acquire(timeout=self._wait)
+        finally:
+            if not woken:
+                self._give_up(job, gate)
+
+    def _give_up(self, job: _Job[object], gate: threading.Lock) -> None:
+        with self._mutex:
+            if job in self._queue:
+                self._queue.remove(job)
+                raise StateUnavailable(f"the state database was busy for {self._wait} s")
+            if gate.acquire(blocking=False):
+                if not job.done:
+                    self._pass_lead()
+                    raise StateUnavailable(f"the state database was busy for {self._wait} s")
+                return
+        raise StateUnavailable("the state database hangs: the outcome is unknown")
+
+    def _lead(self, job: _Job[object]) -> None:
+        """Write ``job`` and what has gathered, then hand on."""
+        with self._mutex:
+            batch = [job, *self._queue[: _LARGEST_BATCH - 1]]
+            del self._queue[: _LARGEST_BATCH - 1]
+        try:
+            self._write(batch)
+        finally:
+            with self._mutex:
+                self._pass_lead()
+            for written in batch:
+                written.done = True
+                if written.gate is not None and written is not job:
+                    written.gate.release()
+
+    def _pass_lead(self) -> None:
+        if self._queue:
+            gate = self._queue.pop(0).gate
+            if gate is not None:
+                gate.release()
+        else:
+            self._led = False
+
+    def _write(self, batch: list[_Job[object]]) -> None:
+        failure = StateUnavailable("the change beside this one failed")
+        try:
+            if self._closed:
+                failure = StateUnavailable("the state is closed")
+            else:
+                self._transact(batch)
+                return
+        except sqlite.DriverError as error:
+            failure = sqlite.unavailable(error)
+            self._disconnect()
+        except StateUnavailable as error:
+            failure = error
+        except BaseException:
+            self._disconnect()
+            self._fail(batch, failure)
+            raise
+        self._fail(batch, failure)
+
+    def _transact(self, batch: list[_Job[object]]) -> None:
+        cursor = self._cursor or self._open()
+        cursor.execute(sqlite.BEGIN)
+        now = self._clock()
+        for job in batch:
+            try:
+                job.result = job.work(cursor, now)
+            except StateError as error:
+                job.error = error
+        cursor.execute("COMMIT")
+
+    def _fail(self, batch: list[_Job[object]], failure: StateUnavailable) -> None:
+        for job in batch:
+            # One for each: threads that raise one exception would share its traceback.
+            job.error = StateUnavailable(str(failure))
+
+    def _open(self) -> sqlite.Cursor:
+        self._connection = self._connect()
+        self._cursor = self._connection.cursor()
+        return self._cursor
+
+    def _disconnect(self) -> None:
+        """Close the connection, which rolls back; the next change opens a new one."""
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            with suppress(sqlite.DriverError):
+                connection.close()
