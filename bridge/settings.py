@@ -32,6 +32,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -101,7 +102,13 @@ def _root(path: str) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-ListenAddress = Annotated[Address, BeforeValidator(_address)]
+def _commas(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+# A variable of the environment is text as people write it, never JSON.
+ListenAddress = Annotated[Address, NoDecode, BeforeValidator(_address)]
+Networks = Annotated[list[IPvAnyNetwork], NoDecode, BeforeValidator(_commas)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 RootPath = Annotated[str, AfterValidator(_root)]
 TenantId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -120,7 +127,7 @@ class Listen(Concern):
     public_url: PublicUrl | None = None
     """What clients put before ``webdav_path`` when a reverse proxy stands in between."""
     webdav_path: RootPath = "/dav/"
-    trusted_proxies: list[IPvAnyNetwork] = []
+    trusted_proxies: Networks = []
     """Whose ``X-Forwarded-*`` headers are believed."""
     allow_passwords_in_clear_text_over_the_network: bool = False
     """Listen beyond loopback without TLS: anyone on the way can read passwords and files."""
@@ -157,16 +164,21 @@ class Tls(Concern):
 class Limits(Concern):
     """What one client, and all of them together, may take."""
 
+    connections: PositiveInt = 1_000
+    """Connections open at once; one more is told 503."""
     header_bytes: PositiveInt = 16_384
     """Longest request line, and longest header field, in bytes."""
+    headers: PositiveInt = 100
+    """Most header fields of one request."""
     body_bytes: PositiveInt = 1 << 20
     """Longest request body of every verb but PUT."""
-    connections: PositiveInt = 1_000
     uploads: PositiveInt = 64
     """PUTs that may stream at once."""
-    workers: PositiveInt = 16
-    """Threads that work on files."""
-    queue: PositiveInt = 1_000
+    threads: PositiveInt = 32
+    """Threads for short work on files."""
+    long_threads: PositiveInt = 8
+    """Threads for folders that are copied, moved and deleted."""
+    queue: PositiveInt = 2_000
     """Requests that may wait for a thread."""
     queue_seconds: PositiveFloat = 20.0
     """Longest wait for a thread, or for an upload's turn, before 503."""
@@ -175,7 +187,7 @@ class Limits(Concern):
     minimum_bytes_per_second: PositiveInt = 1_024
     """Slowest body or answer that is borne, over ``idle_seconds``."""
     keepalive_seconds: PositiveFloat = 75.0
-    """How long an idle connection is kept."""
+    """How long a connection may go without bringing a whole request header."""
     stop_seconds: PositiveFloat = 30.0
     """How long requests may go on after the bridge was told to stop."""
 
@@ -199,8 +211,7 @@ class Store(Concern):
 class State(Concern):
     """Locks, leases and generations: an SQLite file."""
 
-    path: Path | None = None
-    """None keeps it in memory: for one process, and locks are lost at its end."""
+    path: Path
 
 
 class Keys(Concern):
@@ -260,7 +271,7 @@ class Settings(BaseSettings):
     tls: Tls = Tls()
     limits: Limits = Limits()
     store: Store
-    state: State = State()
+    state: State
     keys: Keys = Keys()
     tenant: Tenant = Tenant()
     caches: Caches = Caches()

@@ -15,15 +15,18 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a client has signed in with. ``username`` is the principal of its locks."""
+    """What a client has signed in with. ``name``, its user name, is the principal of its locks."""
 
     tenant: Tenant
-    username: str
+    name: str
 
 
 class Authenticator(Protocol):
-    """Checks what clients sign in with. Thread-safe, and quick: it is asked at every request."""
+    """Checks what clients sign in with. Thread-safe; doors ask it in a worker thread."""
 
-    def authenticate(self, username: str, password: str) -> Credential | None:
-        """The credential these open, or None; an unknown user takes as long as a known one."""
+    def authenticate(self, username: str, secret: str, address: str) -> Credential | None:
+        """The credential these open, or None; an unknown user takes as long as a known one.
+
+        ``address``: the client's, by which repeated failures may be slowed down.
+        """
         ...

@@ -25,13 +25,13 @@ class ConfiguredCredential:
 
     def __init__(self, credential: Credential, secret: str) -> None:
         self._key = secrets.token_bytes(32)
-        self._known = {credential.username: (credential, self._digest(secret))}
+        self._known = {credential.name: (credential, self._digest(secret))}
         self._nobody = self._digest(secrets.token_urlsafe())
 
-    def authenticate(self, username: str, password: str) -> Credential | None:
+    def authenticate(self, username: str, secret: str, address: str) -> Credential | None:
         """As ``Authenticator``: the digest is made and compared for unknown users too."""
         credential, digest = self._known.get(username, (None, self._nobody))
-        return credential if hmac.compare_digest(self._digest(password), digest) else None
+        return credential if hmac.compare_digest(self._digest(secret), digest) else None
 
     def _digest(self, secret: str) -> bytes:
         return hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256")
