@@ -9,9 +9,11 @@ interface leaves a choice, the choice made here is the one all trees share:
 - an overwrite keeps name, creation time and dead properties; a copy or move onto a file or folder
   replaces it as a whole, name included
 - a copy keeps content type, dead properties and the file's mtime, and has an etag of its own
-- errors are looked for before the guard is asked, so that a guard always precedes a change
-- a move onto its own entry changes the name shown, whatever ``overwrite`` says; a copy onto its own
-  entry raises IntoItself
+- a guard is asked before AlreadyExists is raised, and after every other error
+- a move onto another form of its own name changes the name shown: the guard is asked about None,
+  the answer is True, ``overwrite`` does not matter; onto its very own name, and a copy onto its own
+  entry in any form, it raises IntoItself
+- the root holds no properties, and the time of a folder cannot be set
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from types import TracebackType
 from typing import Self
 from unicodedata import ucd_3_2_0
@@ -47,8 +50,17 @@ PROPERTIES_LIMIT = 64 * 1024
 
 
 def normalized(name: str) -> str:
-    """The form under which a name is found."""
-    return ucd_3_2_0.normalize("NFC", name)
+    """The form under which a name is found: NFC by the tables of Unicode 3.2.
+
+    What that version had not assigned neither composes nor decomposes. ``ucd_3_2_0`` by itself
+    composes such characters by its Python's own tables, so that what one Python writes the next
+    might not find: they are kept out of it.
+    """
+    runs = groupby(name, key=lambda character: ucd_3_2_0.category(character) == "Cn")
+    return "".join(
+        text if unassigned else ucd_3_2_0.normalize("NFC", text)
+        for unassigned, text in ((which, "".join(run)) for which, run in runs)
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -240,9 +252,9 @@ class ModelTree:
             if path.is_root:
                 raise AlreadyExists("the root is always there")
             folder, old = self._place(path)
+            guard(old.entry() if old else None)
             if old:
                 raise AlreadyExists(f"{path} is there already")
-            guard(None)
             now = self._clock()
             new = _Folder(name=path.name, created=now, mtime=int(now))
             self._put(folder, new)
@@ -260,10 +272,12 @@ class ModelTree:
     def move(self, src: Path, dst: Path, *, overwrite: bool, guard: Guard = no_guard) -> bool:
         """See ``FileTree``."""
         with self._lock:
-            node, folder, old = self._transfer(src, dst, overwrite=overwrite, onto_itself=True)
-            guard(old.entry() if old else None)
+            node, folder, old = self._transfer(src, dst, may_be_same=src.name != dst.name)
+            if old is node:
+                old = None
+            self._ask(guard, dst, old, overwrite=overwrite)
             self._take(self._folder(src.parent), node)
-            if old and old is not node:
+            if old:
                 self._take(folder, old)
             node.name = dst.name
             self._put(folder, node)
@@ -280,8 +294,8 @@ class ModelTree:
     ) -> bool:
         """See ``FileTree``."""
         with self._lock:
-            node, folder, old = self._transfer(src, dst, overwrite=overwrite, onto_itself=False)
-            guard(old.entry() if old else None)
+            node, folder, old = self._transfer(src, dst, may_be_same=False)
+            self._ask(guard, dst, old, overwrite=overwrite)
             new = self._copied(node, recursive=recursive)
             new.name = dst.name
             if old:
@@ -298,22 +312,24 @@ class ModelTree:
         mtime: float | None = None,
         guard: Guard = no_guard,
     ) -> Entry:
-        """See ``FileTree``. A folder's mtime is its children's: ``mtime`` moves a file's only."""
+        """See ``FileTree``."""
         with self._lock:
+            if path.is_root:
+                raise RootRefused("the root holds no properties")
             node = self._find(path)
+            if mtime is not None and isinstance(node, _Folder):
+                raise IsDirectory("the time of a folder follows its children")
             properties = {
-                name: value
-                for name, value in {**node.properties, **set}.items()
-                if name not in remove
+                name: value for name, value in node.properties.items() if name not in remove
             }
+            properties.update(set)
             if _weight(properties) > PROPERTIES_LIMIT:
                 raise PropertiesTooLarge(f"over {PROPERTIES_LIMIT} bytes of properties at {path}")
             guard(node.entry())
             node.properties = properties
             if mtime is not None and isinstance(node, _File):
                 node.mtime = mtime
-            if not path.is_root:
-                self._touch(self._folder(path.parent))
+            self._touch(self._folder(path.parent))
             return node.entry()
 
     def properties(self, path: Path) -> Mapping[str, str]:
@@ -353,23 +369,25 @@ class ModelTree:
         return folder, folder.children.get(normalized(path.name))
 
     def _transfer(
-        self, src: Path, dst: Path, *, overwrite: bool, onto_itself: bool
+        self, src: Path, dst: Path, *, may_be_same: bool
     ) -> tuple[_Node, _Folder, _Node | None]:
-        """What is moved or copied, the folder it goes to, and what it replaces there."""
+        """What is moved or copied, the folder it goes to, and what is there."""
         if src.is_root or dst.is_root:
             raise RootRefused("the root cannot be moved, copied or replaced")
         node = self._find(src)
         ours, theirs = (tuple(map(normalized, path.names)) for path in (src, dst))
-        if ours == theirs and onto_itself:
+        if ours == theirs and may_be_same:
             return node, self._folder(dst.parent), node
         if ours == theirs[: len(ours)] and (ours == theirs or isinstance(node, _Folder)):
             raise IntoItself(f"{src} cannot go into itself, to {dst}")
         if theirs == ours[: len(theirs)]:
             raise IntoItself(f"{src} cannot replace {dst}, which holds it")
-        folder, old = self._place(dst)
+        return (node, *self._place(dst))
+
+    def _ask(self, guard: Guard, dst: Path, old: _Node | None, *, overwrite: bool) -> None:
+        guard(old.entry() if old else None)
         if old and not overwrite:
             raise AlreadyExists(f"{dst} is there already")
-        return node, folder, old
 
     def _attached(self, folder: _Folder) -> bool:
         while folder.parent:

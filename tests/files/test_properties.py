@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.files.api import FileTree
-from bridge.files.errors import NoSuchFile, PropertiesTooLarge
+from bridge.files.errors import IsDirectory, NoSuchFile, PropertiesTooLarge, RootRefused
 from bridge.files.path import Path
 from tests.files.script import names, path, read, run, write
 
@@ -137,12 +137,19 @@ def test_a_file_made_where_one_was_deleted_has_none(tree: FileTree, some: dict[s
     assert tree.properties(path("/a")) == {}
 
 
-@SETS
-def test_the_root_keeps_them_too(tree: FileTree, some: dict[str, str]) -> None:
-    run(tree, "write /f x")
-    tree.set_properties(Path(), set=some)
-    assert tree.properties(Path()) == some
-    run(tree, "is /f x, list / f")
+def test_the_root_holds_none(tree: FileTree) -> None:
+    assert tree.properties(Path()) == {}
+    with pytest.raises(RootRefused):
+        tree.set_properties(Path(), set=SMALL)
+
+
+def test_the_time_of_a_folder_is_not_set(tree: FileTree) -> None:
+    run(tree, "mkdir /d")
+    before = tree.stat(path("/d")).mtime
+    with pytest.raises(IsDirectory):
+        tree.set_properties(path("/d"), set=SMALL, mtime=5)
+    assert tree.stat(path("/d")).mtime == before
+    assert tree.properties(path("/d")) == {}
 
 
 def test_setting_them_leaves_content_and_etag(tree: FileTree) -> None:
