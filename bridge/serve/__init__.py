@@ -1,0 +1,1 @@
+"""The process's life: listeners, TLS, health, and the way to stop."""
