@@ -20,8 +20,8 @@ Buffer = bytes | bytearray | memoryview
 class Entry:
     """A file or a folder.
 
-    ``name`` as first written (``""`` for the root). ``size`` in bytes, 0 for a folder. ``mtime`` and
-    ``created`` in Unix seconds: a folder's mtime moves forward in whole seconds with each change
+    ``name`` as first written (``""`` for the root). ``size`` in bytes, 0 for a folder. ``mtime``
+    and ``created`` in Unix seconds: a folder's mtime moves forward with each change
     of a child. ``etag``: unquoted, at most 40 characters of [0-9a-f-], new with each content;
     ``""`` for a folder. ``content_type``: what the client declared, or ``""``. ``properties``: dead
     properties by Clark name (``{namespace}local``), each value one XML element as text; None when
@@ -96,7 +96,7 @@ class Writer(Protocol):
     def commit(self, guard: Guard = no_guard) -> tuple[Entry, bool]:
         """Publish it durably; returns the new entry, and whether the path was free before.
 
-        Raises IsDirectory, NoSuchParent (its folder was deleted meanwhile), and what ``guard`` does;
+        Raises IsDirectory, NoSuchParent (its folder was deleted meanwhile), and as ``guard`` does;
         then nothing has changed.
         """
         ...
@@ -153,12 +153,10 @@ class FileTree(Protocol):
         """Remove a file, or a folder with all in it, at once. Raises NoSuchFile, RootRefused."""
         ...
 
-    def move(
-        self, src: Path, dst: Path, *, overwrite: bool, guard: Guard = no_guard
-    ) -> bool:
+    def move(self, src: Path, dst: Path, *, overwrite: bool, guard: Guard = no_guard) -> bool:
         """Rename a file or folder of any size at once; returns whether ``dst`` was free before.
 
-        ``guard`` is asked about ``dst``. What was at ``dst`` is replaced as a whole. Onto another form
+        ``guard`` is asked about ``dst``. What was there is replaced as a whole. Onto another form
         of its own name it changes what is shown. Raises NoSuchFile, NoSuchParent, AlreadyExists
         (not ``overwrite``), IntoItself, RootRefused.
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from unicodedata import ucd_3_2_0
 from urllib.parse import quote, unquote_to_bytes
 
 from bridge.files.errors import InvalidPath
@@ -25,7 +26,7 @@ _SAFE = "/-._~!$&'()*+,=:@"  # RFC 3986 pchar, less ";" which some parsers cut a
 
 @dataclass(frozen=True, slots=True, order=True)
 class Path:
-    """An absolute path in one tree; ``Path(())`` is its root. Names are as the client wrote them."""
+    """An absolute path in one tree; ``Path(())`` is its root. Names as the client wrote them."""
 
     names: tuple[str, ...] = ()
 
@@ -43,9 +44,7 @@ class Path:
         for component in raw.split("/"):
             if component:
                 try:
-                    name = unquote_to_bytes(
-                        component.encode("utf-8", "surrogateescape")
-                    ).decode()
+                    name = unquote_to_bytes(component.encode("utf-8", "surrogateescape")).decode()
                 except UnicodeDecodeError:
                     raise InvalidPath("a name is not valid UTF-8") from None
                 names.append(check_name(name, limit=name_limit))
@@ -75,6 +74,15 @@ class Path:
     def is_within(self, other: Path) -> bool:
         """Whether it is ``other`` or lies below it (as written; the tree checks by ids too)."""
         return self.names[: len(other.names)] == other.names
+
+    def canonical(self) -> Path:
+        """The form all spellings of this path share: names in NFC, as trees find them.
+
+        For comparing paths, as lock roots are; never shown, and never written to a tree.
+        """
+        if "".join(self.names).isascii():
+            return self
+        return Path(tuple(ucd_3_2_0.normalize("NFC", name) for name in self.names))
 
     def quoted(self) -> str:
         """As an absolute path in a URL, every byte outside RFC 3986's pchar escaped."""

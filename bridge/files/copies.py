@@ -1,0 +1,208 @@
+"""Copies. A file's is one server-side copy; a directory's is built aside and linked last.
+
+A directory copy writes an intent at ``c/<new id>`` first and renews it while it runs. Should the
+process die, the half-made subtree hangs on that intent alone: fsck leaves it for a day and
+then removes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+
+from bridge.crypto.record import Kind, Record
+from bridge.files.errors import DamagedFile
+from bridge.files.layout import RECORD
+from bridge.files.node import Node
+from bridge.files.vault import Vault
+from bridge.files.walk import Place
+from bridge.state.api import StateError
+from bridge.store.api import Exists, StoreError
+
+log = logging.getLogger(__name__)
+
+INTENT_LIFE = 24 * 3600.0
+"""Seconds after its last renewal for which an intent protects its copy."""
+
+INTENT_RENEWAL = 60.0
+"""Seconds between renewals of a running copy's intent."""
+
+Link = Callable[[Record], bool]
+"""Gives a finished copy its name; returns whether the place was free."""
+
+
+class Copies:
+    """Makes copies in one vault."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._running: dict[tuple[bytes, str], Future[bool]] = {}
+        self._lock = threading.Lock()
+
+    def copy_file(self, src: str, record: Record, there: Place, *, free: bool) -> Node:
+        """Copy the file at the key ``src``, whose record is given, to ``there``.
+
+        ``free``: nothing is there. The leases are the caller's. The copy has an object id and
+        etag of its own, and shares neither spill nor body.
+        """
+        vault = self._vault
+        fresh = vault.shown(
+            replace(record, object_id=vault.new_id(), etag=vault.new_etag(), created=vault.clock()),
+            there,
+        )
+        if vault.extras.has_any(record):
+            return self._copy_apart(src, record, fresh, there, free=free)
+        try:
+            version = vault.store.copy(src, there.key, if_absent=free).version
+        except Exists:
+            ours = vault.version_if_ours(there.key, record.object_id)
+            if ours is None:
+                raise
+            version = ours
+        vault.store.set_metadata(there.key, {RECORD: vault.keys.seal_record(fresh)}, version)
+        return vault.node(there, fresh, version)
+
+    def _copy_apart(
+        self, src: str, record: Record, fresh: Record, there: Place, *, free: bool
+    ) -> Node:
+        """Copy a file that has extras: its body to ``o/``, then its spill, its entry last."""
+        vault = self._vault
+        source = vault.layout.body(record.body) if record.body else src
+        vault.store.copy(source, vault.layout.body(fresh.object_id))
+        fresh, sealed = vault.extras.seal(
+            replace(fresh, body=fresh.object_id), vault.extras.properties(record)
+        )
+        if free:
+            version = vault.put_record(there.key, fresh, sealed)
+        else:
+            version = vault.store.put(there.key).commit({RECORD: sealed}).version
+        return vault.node(there, fresh, version)
+
+    def copy_directory(self, record: Record, there: Place, *, recursive: bool, link: Link) -> bool:
+        """Copy the directory of ``record`` and give it its name; as ``FileTree.copy``.
+
+        A second call for the same copy while the first runs waits for it and shares its outcome.
+        """
+        job = (record.object_id, there.key)
+        with self._lock:
+            future = self._running.get(job)
+            joined = future is not None
+            if future is None:
+                future = self._running[job] = Future[bool]()
+        if joined:
+            return future.result()
+        try:
+            outcome = self._copy_directory(record, recursive=recursive, link=link)
+            future.set_result(outcome)
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        else:
+            return outcome
+        finally:
+            with self._lock:
+                del self._running[job]
+
+    def _copy_directory(self, record: Record, *, recursive: bool, link: Link) -> bool:
+        vault = self._vault
+        copy = self._fresh_directory(record)
+        intent = _Intent(vault, copy.object_id)
+        intent.write()
+        try:
+            if recursive:
+                self._copy_members(record.object_id, copy.object_id, intent)
+            free = link(replace(copy, properties=vault.extras.properties(record)))
+        except (StoreError, StateError):
+            raise  # it may have been linked: the intent stays, and time will tell
+        except BaseException:
+            vault.put_removed(copy.object_id)
+            intent.remove()
+            raise
+        intent.remove()
+        return free
+
+    def _copy_members(self, source: bytes, copy: bytes, intent: _Intent) -> None:
+        vault = self._vault
+        waiting = [(source, copy)]
+        seen = {source, copy}
+        while waiting:
+            source, copy = waiting.pop()
+            for node in vault.nodes.in_directory(source):
+                intent.renew()
+                here = vault.walker.at([source], (), node.norm)
+                there = vault.walker.at([copy], (), node.entry.name)
+                child = self._copy_member(here, there)
+                if child is not None:
+                    if child[0] in seen:
+                        raise DamagedFile("a folder lies within itself; run fsck")
+                    seen.update(child)
+                    waiting.append(child)
+
+    def _copy_member(self, here: Place, there: Place) -> tuple[bytes, bytes] | None:
+        """Copy one entry; returns the ids of a directory and its copy, to be filled.
+
+        Something moved or removed since it was listed is left out, as if the copy came after.
+        """
+        vault = self._vault
+        with vault.changes.hold(read_only=[here]) as change:
+            node = vault.walker.read(here)
+            if node is None:
+                return None
+            record = node.record
+            if record is None:
+                raise DamagedFile(f"{here.name!r} is damaged: its record does not open")
+            change.begin()
+            if record.kind is Kind.FILE:
+                self.copy_file(here.key, record, there, free=True)
+                return None
+            fresh, sealed = vault.extras.seal(
+                vault.shown(self._fresh_directory(record), there),
+                vault.extras.properties(record),
+            )
+            vault.put_record(there.key, fresh, sealed)
+            return record.object_id, fresh.object_id
+
+    def _fresh_directory(self, record: Record) -> Record:
+        """The record of a new directory in the place of a copied one, without its properties."""
+        vault = self._vault
+        return replace(
+            record,
+            object_id=vault.new_id(),
+            created=vault.clock(),
+            properties={},
+            spill=None,
+        )
+
+
+class _Intent:
+    """The intent of one running copy."""
+
+    def __init__(self, vault: Vault, copy: bytes) -> None:
+        self._vault = vault
+        self._copy = copy
+        self._key = vault.layout.intent(copy)
+        self._renewed = 0.0
+
+    def write(self) -> None:
+        vault = self._vault
+        self._renewed = vault.clock()
+        upload = vault.store.put(self._key)
+        try:
+            upload.write(vault.keys.seal_intent(self._copy, self._renewed))
+            upload.commit({})
+        except BaseException:
+            upload.abort()
+            raise
+
+    def renew(self) -> None:
+        if self._vault.clock() - self._renewed > INTENT_RENEWAL:
+            self.write()
+
+    def remove(self) -> None:
+        try:
+            self._vault.store.delete(self._key)
+        except StoreError as error:
+            log.warning("intent left behind, fsck will find it: %s", error)

@@ -1,0 +1,110 @@
+"""What the parts of a vault tree share: one vault's store, keys, state, caches and clocks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.crypto.record import Kind, Record
+from bridge.crypto.vault import VaultKeys
+from bridge.files.cache import DirectoryCache
+from bridge.files.change import Changes
+from bridge.files.content import STANDALONE
+from bridge.files.extras import Extras
+from bridge.files.layout import ID_SIZE, RECORD, Layout
+from bridge.files.node import Node, Nodes, entry_of
+from bridge.files.walk import Place, Walker
+from bridge.state.api import TreeState
+from bridge.store.api import Exists, NotFound, ObjectStore
+
+
+class Vault:
+    """One vault, opened. ``standalone``: sealed bytes from which a body stands apart."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        keys: VaultKeys,
+        state: TreeState,
+        *,
+        prefix: str,
+        cache_names: int = 100_000,
+        standalone: int = STANDALONE,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.store = store
+        self.keys = keys
+        self.state = state
+        self.standalone = standalone
+        self.clock = clock
+        self.random = random
+        self.layout = Layout(prefix)
+        self.root = keys.root_directory_id
+        self.cache = DirectoryCache(cache_names)
+        self.nodes = Nodes(store, keys, self.layout)
+        self.walker = Walker(self.nodes, state, self.cache, self.root)
+        self.changes = Changes(state, self.cache, self.walker)
+        self.extras = Extras(store, keys, self.layout, random)
+
+    def new_id(self) -> bytes:
+        """A fresh random id."""
+        return self.random(ID_SIZE)
+
+    def new_etag(self) -> str:
+        """A fresh etag: 32 hex digits and ``-1``, which S3 tools do not take for an MD5."""
+        return f"{self.random(16).hex()}-1"
+
+    def node(self, place: Place, record: Record, version: str) -> Node:
+        """The node of an entry just written."""
+        return Node(place.norm, entry_of(place.norm, record), record, version)
+
+    def put_record(self, key: str, record: Record, sealed: str) -> str:
+        """Publish a zero-byte entry where nothing is; returns its version.
+
+        Raises Exists when something else is there. When the answer to an earlier attempt was
+        lost, what is there is ours: told by the object id.
+        """
+        upload = self.store.put(key)
+        try:
+            return upload.commit({RECORD: sealed}, if_absent=True).version
+        except Exists:
+            version = self.version_if_ours(key, record.object_id)
+            if version is None:
+                raise
+            return version
+        except BaseException:
+            upload.abort()
+            raise
+
+    def version_if_ours(self, key: str, object_id: bytes) -> str | None:
+        """The version at ``key`` if its record has this object id, else None."""
+        try:
+            info = self.store.stat(key)
+        except NotFound:
+            return None
+        node = self.nodes.from_info("", info)
+        return info.version if node.object_id == object_id else None
+
+    def remove_directory(self, key: str, directory: bytes) -> None:
+        """Take a directory's entry out of the tree, whole and at once; the reaper does the rest.
+
+        Raises NotFound when the entry is not there (and was not just removed by a lost answer).
+        """
+        removed = self.layout.removed(directory)
+        try:
+            self.store.move(key, removed)
+        except NotFound:
+            self.store.stat(removed)
+
+    def put_removed(self, directory: bytes) -> None:
+        """Hand a directory that is linked nowhere to the reaper."""
+        record = Record(kind=Kind.DIRECTORY, object_id=directory, created=self.clock())
+        upload = self.store.put(self.layout.removed(directory))
+        upload.commit({RECORD: self.keys.seal_record(record)})
+
+    def shown(self, record: Record, place: Place) -> Record:
+        """``record`` showing the name as ``place`` has it written."""
+        return replace(record, shown_name=place.name if place.name != place.norm else "")
