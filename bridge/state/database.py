@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -57,10 +58,21 @@ def open_state(
         raise
 
 
+_open_states: weakref.WeakSet[DatabaseState] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for state in list(_open_states):
+        state.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
+
+
 class DatabaseState:
     """Implements ``bridge.state.api.State``. A context manager that closes it.
 
-    Not to be used after a fork: the child opens its own.
+    After a fork it is closed in the child, which opens its own.
     """
 
     def __init__(
@@ -96,6 +108,7 @@ class DatabaseState:
         self._trees: dict[str, VaultState] = {}
         self._mutex = threading.Lock()
         self._closed = False
+        _open_states.add(self)
 
     def tree(self, vault: str) -> VaultState:
         """Leases, generations and times of one vault."""
@@ -132,6 +145,16 @@ class DatabaseState:
         self._writer.close()
         self._readers.close()
         self._presence.close()
+        _open_states.discard(self)
+
+    def abandon(self) -> None:
+        """In a forked child: SQLite's connections must not be carried over, so this is closed."""
+        self._mutex = threading.Lock()
+        self._closed = True
+        self._holders.abandon()
+        self._writer.abandon()
+        self._readers.abandon()
+        self._presence.close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +163,7 @@ class DatabaseState:
         self.close()
 
 
-def _prepare(cursor: sqlite.Cursor, statements: Statements, path: Path, alone: bool) -> bytes:  # noqa: FBT001 - private
+def _prepare(cursor: sqlite.Cursor, statements: Statements, path: Path, alone: bool) -> bytes:
     """Make or check the schema; returns the epoch."""
     tables = sqlite.table_names(cursor)
     if not tables:

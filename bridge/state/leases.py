@@ -1,9 +1,4 @@
-"""Leases: who works on which names, and which directories that changes.
-
-A lease row with a touch is also the mark "this directory is changing"; there is no second
-table to keep in step. A directory that a lease touches without holding a name in it gets a
-row under a reserved name that holds the holder's id, and so is nobody else's.
-"""
+"""Leases that this process holds: how one is taken, renewed, finished, or left behind."""
 
 from __future__ import annotations
 
@@ -11,52 +6,16 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Self
 
 from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseLost, LeaseName, StateUnavailable, Touch
+from bridge.state.rows import ENTRIES, LINKS, MARK, Row, bury, raise_directory
 from bridge.state.statements import Statements
 from bridge.state.turns import Turns
 from bridge.state.writer import Writer
-
-ENTRIES = 1
-LINKS = 2
-
-_MARK = b"\0mark\0"
-"""Begins the name of a row that is only a mark. No sealed name begins so: they are base64."""
-
-Row = tuple[str, bytes, bytes, bytes, int]
-"""vault, directory, name, holder, touch."""
-
-
-def raise_directory(
-    cursor: sqlite.Cursor, statements: Statements, vault: str, touch: Touch, now: float
-) -> DirectoryState:
-    """Raise one directory's generation and time, and its links if they were touched."""
-    directory, links = touch
-    cursor.execute(
-        statements.raise_directory,
-        (vault, directory, int(now * 1e6), int(now * 1e6), int(now), links, vault, directory),
-    )
-    generation, linked, mtime, others = cursor.fetchall()[0]
-    return DirectoryState(
-        generation, linked, mtime, others is not None and others > 0, others == LINKS
-    )
-
-
-def bury(cursor: sqlite.Cursor, statements: Statements, vault: str, now: float) -> int:
-    """Remove the leases that ran out and raise what their dead holders may have changed."""
-    rows = cursor.execute(statements.expired_leases, (vault, now)).fetchall()
-    touched: dict[bytes, bool] = {}
-    for directory, _name, touch in rows:
-        if touch:
-            touched[directory] = touched.get(directory, False) or touch == LINKS
-    cursor.execute(statements.drop_expired_leases, (vault, now))
-    for directory, links in sorted(touched.items()):
-        raise_directory(cursor, statements, vault, Touch(directory, links), now)
-    return sum(not name.startswith(_MARK) for _directory, name, _touch in rows)
 
 
 class Holders:
@@ -145,6 +104,11 @@ class Holders:
             lease.release()
         self.settle()
 
+    def abandon(self) -> None:
+        """In a forked child: the parent holds the leases."""
+        self._held = {}
+        self._left = {}
+
     def _start(self) -> None:
         with self._starting:
             if self._heartbeat is None:
@@ -171,6 +135,7 @@ class HeldLease:
         "_touches",
         "_turns",
         "_vault",
+        "_whole",
         "ended",
         "holder",
         "lost",
@@ -195,6 +160,7 @@ class HeldLease:
         self._keys = keys
         self._touches: dict[bytes, bool] = {}
         self._changed = True
+        self._whole = False
         self._states: dict[bytes, DirectoryState] | None = None
         self._ending = threading.Lock()
         for directory, links in touches:
@@ -274,8 +240,12 @@ class HeldLease:
                 )
 
         self._touches |= more
-        self._rows = sorted({row[:3]: row for row in (*self._rows, *rows)}.values())
-        self._holders.writer.run(mark)
+        try:
+            self._holders.writer.run(mark)
+        finally:
+            # Only now, lest the heartbeat miss rows that are not there yet; and after a failure
+            # too, since the rows may have been written.
+            self._rows = sorted({row[:3]: row for row in (*self._rows, *rows)}.values())
         self.check()
 
     def finish(self) -> Mapping[bytes, DirectoryState]:
@@ -284,8 +254,8 @@ class HeldLease:
             if not self.ended:
                 self._changed = True
                 intact = self.remaining > 0
-                self.lost = not self.end() or not intact
-            if self.lost or self._states is None:
+                self._whole = self.end() and intact
+            if not self._whole or self._states is None:
                 raise LeaseLost("the lease ran out or was released before the change was finished")
             return self._states
 
@@ -339,15 +309,10 @@ class HeldLease:
 
     def _mark(self, touch: tuple[bytes, bool]) -> Row:
         directory, links = touch
-        return self._vault, directory, _MARK + self.holder, self.holder, LINKS if links else ENTRIES
+        return self._vault, directory, MARK + self.holder, self.holder, LINKS if links else ENTRIES
 
     def _let_go(self) -> None:
         if not self.ended:
             self.ended = True
             self._holders.drop(self)
             self._turns.give_back(self._keys)
-
-
-def names_of(rows: Iterable[tuple[bytes, bytes, int]]) -> list[LeaseName]:
-    """The leases among expired rows, without mere marks."""
-    return [LeaseName(directory, name) for directory, name, _ in rows if not name.startswith(_MARK)]

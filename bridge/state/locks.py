@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from bridge.state import sqlite
@@ -12,8 +11,13 @@ from bridge.state.statements import Statements, padded
 from bridge.state.writer import Writer
 
 
-def _bytes(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
+def _bytes(text: str) -> bytes:
+    """Any string at all, reversibly: a client's token or path need not be valid Unicode."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogatepass")
 
 
 def _with_ancestors(path: str) -> list[bytes]:
@@ -34,12 +38,12 @@ def _below(path: str) -> tuple[bytes, bytes]:
 def _lock(row: tuple[Any, ...]) -> Lock:
     _tenant, token, root, deep, exclusive, owner, principal, timeout, expires = row
     return Lock(
-        token=token,
-        root=root.decode("utf-8", "surrogateescape"),
+        token=_text(token),
+        root=_text(root),
         deep=bool(deep),
         exclusive=bool(exclusive),
-        owner=owner,
-        principal=principal,
+        owner=_text(owner),
+        principal=_text(principal),
         timeout=timeout,
         expires=expires,
     )
@@ -65,19 +69,18 @@ class TenantLocks:
                 held = _lock(row)
                 if (lock.exclusive or held.exclusive) and _overlap(held, lock):
                     raise LockConflict(held)
-            kept = replace(lock, expires=now + lock.timeout)
             cursor.execute(
                 self._statements.add_lock,
                 (
                     self._tenant,
-                    kept.token,
-                    _bytes(kept.root),
-                    kept.deep,
-                    kept.exclusive,
-                    kept.owner,
-                    kept.principal,
-                    kept.timeout,
-                    kept.expires,
+                    _bytes(lock.token),
+                    _bytes(lock.root),
+                    lock.deep,
+                    lock.exclusive,
+                    _bytes(lock.owner),
+                    _bytes(lock.principal),
+                    lock.timeout,
+                    now + lock.timeout,
                 ),
             )
             if cursor.rowcount != 1:
@@ -88,7 +91,7 @@ class TenantLocks:
     def get(self, token: str) -> Lock | None:
         """The lock with this token, if it is still held."""
         rows, _ = self._readers.ask(
-            self._statements.get_lock, (self._tenant, token, self._readers.clock())
+            self._statements.get_lock, (self._tenant, _bytes(token), self._readers.clock())
         )
         return _lock(rows[0]) if rows else None
 
@@ -98,7 +101,7 @@ class TenantLocks:
         def refresh(cursor: sqlite.Cursor, now: float) -> Lock | None:
             rows = cursor.execute(
                 self._statements.refresh_lock,
-                (timeout, now + timeout, self._tenant, token, now),
+                (timeout, now + timeout, self._tenant, _bytes(token), now),
             ).fetchall()
             return _lock(rows[0]) if rows else None
 
@@ -108,7 +111,9 @@ class TenantLocks:
         """Remove it; whether it was still held."""
         return self._writer.run(
             lambda cursor, now: (
-                cursor.execute(self._statements.remove_lock, (self._tenant, token, now)).rowcount
+                cursor.execute(
+                    self._statements.remove_lock, (self._tenant, _bytes(token), now)
+                ).rowcount
                 == 1
             )
         )

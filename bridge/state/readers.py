@@ -10,6 +10,8 @@ from typing import Any
 from bridge.state import sqlite
 from bridge.state.api import StateUnavailable
 
+_abandoned: list[deque[sqlite.Cursor]] = []
+
 
 class Readers:
     """A pool without a limit of its own: threads are limited where they are made."""
@@ -42,6 +44,12 @@ class Readers:
         self._idle.append(cursor)
         self._drain_if_closed()
         return rows, now
+
+    def abandon(self) -> None:
+        """In a forked child: forget the parent's connections, which must not even be closed."""
+        self._closed = True
+        _abandoned.append(self._idle)
+        self._idle = deque()
 
     def close(self) -> None:
         """Close what is idle now; what is in use closes when it comes back."""

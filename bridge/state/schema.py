@@ -58,13 +58,13 @@ locks = Table(
     "locks",
     metadata,
     Column("tenant", Text, primary_key=True),
-    Column("token", Text, primary_key=True),
-    # Bytes, because ranges over paths need bytewise order, which text has by no database's default.
+    # Bytes: what clients send need not be valid text, and ranges over paths need bytewise order.
+    Column("token", LargeBinary, primary_key=True),
     Column("root", LargeBinary, nullable=False),
     Column("deep", Boolean, nullable=False),
     Column("exclusive", Boolean, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("principal", Text, nullable=False),
+    Column("owner", LargeBinary, nullable=False),
+    Column("principal", LargeBinary, nullable=False),
     Column("timeout", BigInteger, nullable=False),
     Column("expires", Double, nullable=False),
 )

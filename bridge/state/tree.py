@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseBusy, LeaseName, StateUnavailable, Touch
-from bridge.state.leases import ENTRIES, LINKS, HeldLease, Holders, bury, names_of
+from bridge.state.leases import HeldLease, Holders
 from bridge.state.readers import Readers
+from bridge.state.rows import ENTRIES, LINKS, bury, names_of
 from bridge.state.statements import padded
 from bridge.state.turns import Turns
 

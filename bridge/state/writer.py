@@ -26,6 +26,8 @@ StateError before it has written anything, or not at all.
 
 _LARGEST_BATCH = 64
 
+_abandoned: list[sqlite.Connection | None] = []
+
 
 class _Job(Generic[Result]):
     __slots__ = ("done", "error", "gate", "result", "work")
@@ -81,32 +83,45 @@ class Writer:
 
     def close(self) -> None:
         """Let no change in any more, and close the connection after those that run."""
-        self.run(self._close_within)
-        self._disconnect()
+        with suppress(StateError):
+            self.run(self._close_within)
+            self._disconnect()
+
+    def abandon(self) -> None:
+        """In a forked child: forget the parent's connection, which must not even be closed here."""
+        _abandoned.append(self._connection)
+        self._connection = self._cursor = None
+        self._mutex = threading.Lock()
+        self._queue = []
+        self._led = False
+        self._closed = True
 
     def _close_within(self, _cursor: sqlite.Cursor, _now: float) -> None:
         self._closed = True
 
     def _wait_for(self, job: _Job[object], gate: threading.Lock) -> None:
         """Return when the job is done, or is the one to lead."""
-        woken = False
         try:
             woken = gate.acquire(timeout=self._wait)
-        finally:
-            if not woken:
-                self._give_up(job, gate)
+        except BaseException:
+            self._withdraw(job, gate)
+            raise
+        if not woken:
+            if self._withdraw(job, gate):
+                raise StateUnavailable(f"the state database was busy for {self._wait} s")
+            if not job.done:
+                raise StateUnavailable("the state database hangs: the outcome is unknown")
 
-    def _give_up(self, job: _Job[object], gate: threading.Lock) -> None:
+    def _withdraw(self, job: _Job[object], gate: threading.Lock) -> bool:
+        """Take a job back that is to wait no longer; False if it is being written or is done."""
         with self._mutex:
             if job in self._queue:
                 self._queue.remove(job)
-                raise StateUnavailable(f"the state database was busy for {self._wait} s")
-            if gate.acquire(blocking=False):
-                if not job.done:
-                    self._pass_lead()
-                    raise StateUnavailable(f"the state database was busy for {self._wait} s")
-                return
-        raise StateUnavailable("the state database hangs: the outcome is unknown")
+                return True
+            if gate.acquire(blocking=False) and not job.done:
+                self._pass_lead()
+                return True
+        return False
 
     def _lead(self, job: _Job[object]) -> None:
         """Write ``job`` and what has gathered, then hand on."""
