@@ -1,0 +1,1 @@
+"""HTTP that every door shares: sign-in, limits, bodies, ranges, conditions. No protocol's verbs."""

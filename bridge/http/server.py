@@ -1,0 +1,85 @@
+"""The HTTP server under every door: aiohttp's low-level one, with limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from bridge.http.answer import refusal
+from bridge.http.errors import Refused
+from bridge.http.limits import Limits
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+    b"Content-Type: text/plain\r\nContent-Length: 21\r\n\r\ntoo many connections\n"
+)
+
+_READ_BUFFER = 256 * 1024
+
+
+class _Connection(RequestHandler):
+    """One connection; refused when there are too many."""
+
+    __slots__ = ("_most",)
+
+    def __init__(self, manager: web.Server, *, most: int, **options: object) -> None:
+        super().__init__(manager, **options)  # type: ignore[arg-type]
+        self._most = most
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        manager = self._manager
+        if manager is not None and len(manager._connections) > self._most:  # noqa: SLF001
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(_FULL)
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What a request gets that could not be parsed, or whose handler failed unforeseen."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        if isinstance(exc, LineTooLong):
+            return refusal(Refused(431, "the request line or a header is too long", close=True))
+        if status < 500:
+            return refusal(Refused(status, "this is not a well-formed HTTP request", close=True))
+        self.log_exception("a request failed", exc_info=exc)
+        return refusal(Refused(status, close=True))
+
+
+class Server(web.Server):
+    """``handler`` behind ``limits``; give it to ``web.ServerRunner`` or ``loop.create_server``.
+
+    Header time is bounded by ``keepalive``: within it a whole header must come, on a new connection
+    and on a kept one. After a refusal the rest of a body is read for ``drain`` seconds, then
+    the connection is closed. The handler of a client that went away goes on.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits) -> None:
+        super().__init__(
+            handler,
+            keepalive_timeout=limits.keepalive,
+            max_line_size=limits.header_line,
+            max_field_size=limits.header_line,
+            max_headers=limits.headers,
+            lingering_time=limits.drain,
+            read_bufsize=_READ_BUFFER,
+            auto_decompress=False,  # a body is stored as it came
+            access_log=None,
+        )
+        self._most = limits.connections
+
+    def __call__(self) -> RequestHandler:
+        """Make the protocol of a new connection."""
+        return _Connection(self, most=self._most, loop=self._loop, **self._kwargs)

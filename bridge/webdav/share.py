@@ -1,0 +1,35 @@
+"""What one signed-in client works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.files.api import FileTree
+from bridge.state.api import Locks
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Bytes in use, and bytes that may still come; None: not known, or not limited."""
+
+    used: int | None
+    available: int | None
+
+
+def no_quota() -> Quota:
+    """The quota of a share that has none."""
+    return Quota(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A client's tree, the locks on it, its name as an owner of locks, and what room it has.
+
+    ``quota`` is asked in a worker thread, and must answer from what is known.
+    """
+
+    tree: FileTree
+    locks: Locks
+    principal: str
+    quota: Callable[[], Quota] = no_quota
