@@ -21,7 +21,7 @@ def rebuild_record(vault: Vault, info: ObjectInfo) -> bool:
     """Write a new record for the file at ``info``; False when its body does not verify either."""
     try:
         with vault.store.get(info.key) as download:
-            header = _read(download, HEADER_SIZE)
+            header = bytes(_read(download, HEADER_SIZE))
             size = plain_size(info.size - HEADER_SIZE)
             file_key, nonce = vault.keys.open_header(header)
             opener = vault.keys.body_opener(file_key, nonce, size)
