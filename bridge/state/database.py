@@ -91,6 +91,7 @@ class DatabaseState:
             return sqlite.connect(path, busy)
 
         sqlite.open_file(path)
+        sqlite.refuse_stranger(path, busy)
         self._presence = presence
         self._statements = Statements(sqlite.DIALECT)
         # A change waits for the batch before it and then for other processes: twice at most.
@@ -174,10 +175,10 @@ def _prepare(cursor: sqlite.Cursor, statements: Statements, path: Path, alone: b
             ("epoch", os.urandom(16)),
         ):
             cursor.execute(statements.put_meta, (key, value))
-    values = {}
-    if "meta" in tables or not tables:
-        for key in ("application", "version", "epoch"):
-            values[key] = cursor.execute(statements.get_meta, (key,)).fetchall()
+    values = {
+        key: cursor.execute(statements.get_meta, (key,)).fetchall()
+        for key in ("application", "version", "epoch")
+    }
     if not all(values.values()) or values["application"][0][0] != APPLICATION:
         raise StateError(f"{path} is some other program's database: name another file")
     version = int(values["version"][0][0])

@@ -49,6 +49,20 @@ def _lock(row: tuple[Any, ...]) -> Lock:
     )
 
 
+def _reaching(path: str, rows: list[tuple[Any, ...]], now: float) -> list[Lock]:
+    """The live locks among ``rows`` without the shallow ones on ancestors of ``path``.
+
+    Each once: the root ``/`` is in its own range.
+    """
+    length = len(path)
+    found = {row[1]: _lock(row) for row in rows}
+    return [
+        lock
+        for lock in found.values()
+        if lock.expires > now and (lock.deep or len(lock.root) >= length)
+    ]
+
+
 class TenantLocks:
     """Implements ``bridge.state.api.Locks``."""
 
@@ -62,12 +76,12 @@ class TenantLocks:
 
     def add(self, lock: Lock) -> None:
         """Keep a new lock for its timeout from now, unless one that is held conflicts."""
+        statement, parameters = self._covering(lock.root, children=lock.deep)
 
         def add(cursor: sqlite.Cursor, now: float) -> None:
-            statement, parameters = self._covering(lock.root, now, children=lock.deep)
-            for row in cursor.execute(statement, parameters).fetchall():
-                held = _lock(row)
-                if (lock.exclusive or held.exclusive) and _overlap(held, lock):
+            rows = cursor.execute(statement, parameters).fetchall()
+            for held in _reaching(lock.root, rows, now):
+                if lock.exclusive or held.exclusive:
                     raise LockConflict(held)
             cursor.execute(
                 self._statements.add_lock,
@@ -120,11 +134,8 @@ class TenantLocks:
 
     def covering(self, path: str, *, children: bool = False) -> list[Lock]:
         """Locks on ``path``, deep locks on its ancestors; ``children``: and all locks below it."""
-        statement, parameters = self._covering(path, self._readers.clock(), children=children)
-        rows, _ = self._readers.ask(statement, parameters)
-        length = len(_bytes(path))
-        locks = [_lock(row) for row in rows]
-        return [lock for lock in locks if lock.deep or len(_bytes(lock.root)) >= length]
+        rows, now = self._readers.ask(*self._covering(path, children=children))
+        return _reaching(path, rows, now)
 
     def any(self) -> bool:
         """Whether there is any lock at all."""
@@ -135,13 +146,12 @@ class TenantLocks:
 
     def remove_below(self, path: str) -> None:
         """Remove the locks rooted at ``path`` and below it."""
-        self._writer.run(
-            lambda cursor, _now: (
-                cursor.execute(
-                    self._statements.remove_locks_below, (self._tenant, _bytes(path), *_below(path))
-                ).rowcount
-            )
-        )
+
+        def remove(cursor: sqlite.Cursor, _now: float) -> None:
+            cursor.execute(self._statements.remove_lock_on, (self._tenant, _bytes(path)))
+            cursor.execute(self._statements.remove_locks_below, (self._tenant, *_below(path)))
+
+        self._writer.run(remove)
 
     def purge(self) -> int:
         """Remove expired locks; returns how many."""
@@ -151,14 +161,9 @@ class TenantLocks:
             )
         )
 
-    def _covering(self, path: str, now: float, *, children: bool) -> tuple[str, tuple[object, ...]]:
-        """The statement for locks on ``path``, its ancestors (shallow too), perhaps below."""
+    def _covering(self, path: str, *, children: bool) -> tuple[str, tuple[object, ...]]:
+        """The question for locks on ``path``, its ancestors (shallow too), perhaps below."""
         roots = padded(_with_ancestors(path))
         statement = self._statements.covering(len(roots), below=children)
-        below = _below(path) if children else ()
-        return statement, (self._tenant, now, *roots, *below)
-
-
-def _overlap(held: Lock, new: Lock) -> bool:
-    """Whether a lock found by ``_covering`` reaches the new one: not a shallow one above it."""
-    return held.deep or len(_bytes(held.root)) >= len(_bytes(new.root))
+        below = (self._tenant, *_below(path)) if children else ()
+        return statement, (self._tenant, *roots, *below)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy.dialects import sqlite as dialect_module
@@ -19,6 +19,9 @@ from bridge.state.api import StateError, StateUnavailable
 from bridge.state.schema import metadata
 
 DIALECT = dialect_module.dialect(paramstyle="qmark")
+
+_HEADER = 100
+"""Bytes of a SQLite file's header (SQLite's file format, section 1.3)."""
 
 Connection = sqlite3.Connection
 Cursor = sqlite3.Cursor
@@ -38,10 +41,24 @@ def open_file(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        return
+        # SQLite takes a file shorter than its header for an empty database, and overwrites it.
+        if not path.is_file() or 0 < path.stat().st_size < _HEADER:
+            raise StateError(f"{path} is not a state database: name another file") from None
     except OSError as error:
         raise StateUnavailable(f"cannot make the state database {path}: {error}") from error
-    os.close(descriptor)
+    else:
+        os.close(descriptor)
+
+
+def refuse_stranger(path: Path, busy: float) -> None:
+    """Raise StateError if this is some other program's database, before anything is changed."""
+    with closing(_connect(path, busy)) as connection:
+        try:
+            tables = table_names(connection.cursor())
+        except sqlite3.Error as error:
+            raise _at_opening(path, error) from error
+    if tables and not tables >= set(metadata.tables):
+        raise StateError(f"{path} is some other program's database: name another file")
 
 
 def connect(path: Path, busy: float) -> Connection:
@@ -50,9 +67,20 @@ def connect(path: Path, busy: float) -> Connection:
     ``synchronous=FULL``: a lease is on disk before the store changes, a generation before the
     client is answered, so that a power cut never takes back what somebody has seen.
     """
+    connection = _connect(path, busy)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        connection.execute("PRAGMA synchronous=FULL").fetchall()
+    except sqlite3.Error as error:
+        connection.close()
+        raise _at_opening(path, error) from error
+    return connection
+
+
+def _connect(path: Path, busy: float) -> Connection:
     try:
         # mode=rw: a file that was removed under us is an error, never a new empty database.
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
             uri=True,
             timeout=busy,
@@ -61,15 +89,15 @@ def connect(path: Path, busy: float) -> Connection:
         )
     except sqlite3.Error as error:
         raise unavailable(error) from error
-    try:
-        connection.execute("PRAGMA journal_mode=WAL").fetchall()
-        connection.execute("PRAGMA synchronous=FULL").fetchall()
-    except sqlite3.Error as error:
-        connection.close()
-        if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            raise StateError(f"{path} is not a state database: {error}") from error
-        raise unavailable(error) from error
-    return connection
+
+
+def _at_opening(path: Path, error: sqlite3.Error) -> StateError:
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return StateError(
+            f"{path} is not a state database, or is damaged ({error}): "
+            "restore it, or remove it (it costs locks, and clients rescan)"
+        )
+    return unavailable(error)
 
 
 def table_names(cursor: Cursor) -> set[str]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
@@ -228,37 +229,35 @@ class Statements:
         self.purge_locks = self._text(
             delete(locks).where(tenant, locks.c.expires <= bindparam("now")), "tenant", "now"
         )
+        self.remove_lock_on = self._text(
+            delete(locks).where(tenant, locks.c.root == bindparam("root")), "tenant", "root"
+        )
         self.remove_locks_below = self._text(
             delete(locks).where(
-                tenant,
-                or_(
-                    locks.c.root == bindparam("root"),
-                    and_(locks.c.root >= bindparam("first"), locks.c.root < bindparam("end")),
-                ),
+                tenant, locks.c.root >= bindparam("first"), locks.c.root < bindparam("end")
             ),
             "tenant",
-            "root",
             "first",
             "end",
         )
 
     def covering(self, size: int, *, below: bool) -> str:
-        """Live locks on ``size`` roots and, with ``below``, in a range of roots.
+        """Locks on ``size`` roots and, with ``below``, in a range of roots, expired ones too.
 
-        tenant, now, root..., then first and end.
+        tenant, root..., then tenant, first and end. Asked for the live ones only, or for both
+        with OR, SQLite goes through every lock of the tenant by the index on expiry.
         """
         text = self._covering.get((size, below))
         if text is None:
             names = [f"r{index}" for index in range(size)]
-            roots = [locks.c.root == bindparam(name) for name in names]
-            order = ["tenant", "now", *names]
-            if below:
-                roots.append(
-                    and_(locks.c.root >= bindparam("first"), locks.c.root < bindparam("end"))
-                )
-                order += ["first", "end"]
             tenant = locks.c.tenant == bindparam("tenant")
-            alive = locks.c.expires > bindparam("now")
-            text = self._text(select(locks).where(tenant, alive, or_(*roots)), *order)
+            on = select(locks).where(tenant, or_(*(locks.c.root == bindparam(n) for n in names)))
+            if below:
+                under = select(locks).where(
+                    tenant, locks.c.root >= bindparam("first"), locks.c.root < bindparam("end")
+                )
+                text = self._text(union_all(on, under), "tenant", *names, "tenant", "first", "end")
+            else:
+                text = self._text(on, "tenant", *names)
             self._covering[size, below] = text
         return text
