@@ -1,0 +1,1 @@
+"""The WebDAV door over real sockets."""
