@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from bridge.store.api import ObjectStore
+from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
 from tests.store.conformance import StoreConformance
 
 STORES: dict[str, Callable[[Path], ObjectStore]] = {
+    "local": lambda root: LocalStore(root / "store"),
     "memory": lambda _root: MemoryStore(),
 }
 
