@@ -42,6 +42,7 @@ CONTENT_TYPE_LIMIT = 255
 """Longest content type kept, in characters; a longer one is not a type."""
 
 _STATES_AT_ONCE = 500
+_BOUNDLESS = 1 << 62
 
 _Nodes = list[Node]
 _Waiting = list[tuple[bytes, Entry]]
@@ -125,10 +126,11 @@ class VaultTree:
             place = vault.walker.place(path)
         except NoSuchParent as error:
             raise NoSuchFile(str(error)) from None
-        start = span(offset, 1, offset + 1)
-        most = None if length is None else span(offset, length, offset + length).sealed_length
+        # The size is known only with the record: ask for whole chunks, the store cuts at the end.
+        guess = span(offset, _BOUNDLESS if length is None else length, _BOUNDLESS)
+        most = None if length is None else guess.sealed_length
         try:
-            download = vault.store.get(place.key, start.sealed_offset, most)
+            download = vault.store.get(place.key, guess.sealed_offset, most)
         except NotFound:
             raise NoSuchFile(f"nothing is at {path}") from None
         try:
@@ -144,7 +146,7 @@ class VaultTree:
             if record.body:
                 download.close()
                 download = vault.store.get(
-                    vault.layout.body(record.body), start.sealed_offset, most
+                    vault.layout.body(record.body), guess.sealed_offset, most
                 )
                 info = download.info
             if info.size != HEADER_SIZE + sealed_size(record.size):
@@ -221,8 +223,8 @@ class VaultTree:
         vault = self.vault
         if path.is_root:
             raise RootRefused("the root cannot be deleted")
-        place, node = vault.walker.find_existing(path)
-        links = node.directory_id is not None
+        place, seen = vault.walker.find_existing(path)
+        links = seen.directory_id is not None
         with vault.changes.hold(place, links=links) as change:
             node = vault.walker.read(place)
             if node is None:
