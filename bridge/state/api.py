@@ -88,13 +88,18 @@ class Lease(Protocol):
     def finish(self) -> Mapping[bytes, DirectoryState]:
         """Raise the touched directories' generations and release, in one transaction.
 
-        Returns their new states, by directory. Raises LeaseLost when it had run out: the
+        Returns their new states, by directory (``changing``: others still hold leases there); once
+        finished, the same again. Raises LeaseLost when it had run out: the
         generations are raised all the same.
         """
         ...
 
     def release(self) -> None:
-        """Release; raises the generations too unless ``unchanged`` was said. May be called twice."""
+        """Release; raises the generations too unless ``unchanged`` was said.
+
+        May be called twice. Does not raise: where the database does not answer, the lease is
+        released later, or runs out.
+        """
         ...
 
     def unchanged(self) -> None:
@@ -151,7 +156,7 @@ class Lock:
 
     ``root``: percent-decoded path with a leading and no trailing ``/`` (``/`` itself for the
     root). ``expires``: Unix seconds. ``owner``: the client's own XML, opaque. ``principal``: who
-    made it.
+    made it. ``Locks.add`` sets ``expires`` itself, ``timeout`` seconds from now.
     """
 
     token: str
@@ -183,13 +188,17 @@ class Locks(Protocol):
         """
         ...
 
-    def get(self, token: str) -> Lock | None: ...
+    def get(self, token: str) -> Lock | None:
+        """The lock with this token."""
+        ...
 
     def refresh(self, token: str, timeout: int) -> Lock | None:
         """Let it live ``timeout`` seconds from now."""
         ...
 
-    def remove(self, token: str) -> bool: ...
+    def remove(self, token: str) -> bool:
+        """Remove it; whether it was held until now."""
+        ...
 
     def covering(self, path: str, *, children: bool = False) -> list[Lock]:
         """Locks on ``path``, deep locks on its ancestors; ``children``: and all locks below it."""
@@ -216,12 +225,18 @@ class State(Protocol):
         """16 random bytes, new whenever the database is made anew."""
         ...
 
-    def tree(self, vault: str) -> TreeState: ...
+    def tree(self, vault: str) -> TreeState:
+        """Leases, generations and times of one vault."""
+        ...
 
-    def locks(self, tenant: str) -> Locks: ...
+    def locks(self, tenant: str) -> Locks:
+        """The WebDAV locks of one tenant."""
+        ...
 
     def probe(self) -> None:
         """Ask the database, for real, whether it can read and write. Raises StateUnavailable."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release what is held and close; may be called twice."""
+        ...

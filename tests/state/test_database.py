@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.state.api import LeaseName, Lock, StateError, StateUnavailable, Touch
+from bridge.state.api import LeaseName, Lock, Locks, StateError, StateUnavailable, Touch
 from bridge.state.database import open_state
 from tests.state.conftest import Database, until
 
@@ -194,25 +195,31 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        while file.write(b"x" * 1024):
+            pass
+
+
+def lock_without_end(locks: Locks) -> None:
+    for number in itertools.count():
+        locks.add(Lock(str(number), f"/{number}", True, True, "x" * 500, "", 60, 0.0))
+
+
 def test_a_full_disk_is_an_error_in_words_and_all_is_well_once_there_is_room(
     small_disk: Path,
 ) -> None:
     with open_state(small_disk / "state.db") as state:
         tree, locks = state.tree("v"), state.locks("tenant")
-        held = Lock("kept", "/kept", True, True, "", "anna", 600, 0.0)  # noqa: FBT003
+        held = Lock("kept", "/kept", True, True, "", "anna", 600, 0.0)
         locks.add(held)
         before = tree.read([A])[0].generation
         lease = tree.acquire([ONE], [Touch(A, links=False)], wait=0)
         ballast = small_disk / "ballast"
-        with (
-            pytest.raises(OSError, match="No space"),
-            ballast.open("wb", buffering=0) as file,
-        ):
-            while file.write(b"x" * 1024):
-                pass
+        with pytest.raises(OSError, match="No space"):
+            fill(ballast)
         with pytest.raises(StateUnavailable, match="full"):
-            for number in range(10_000):
-                locks.add(Lock(str(number), f"/{number}", True, True, "x" * 500, "", 60, 0.0))  # noqa: FBT003
+            lock_without_end(locks)
         assert locks.get("kept") is not None
         lease.release()
         ballast.unlink()

@@ -1,0 +1,152 @@
+"""Real processes on one database: exclusion, and what the death of one leaves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from bridge.state.api import LeaseBusy, LeaseName, Lock, Touch
+from bridge.state.database import open_state
+from tests.state.conftest import Database, until
+
+A, B = b"a" * 16, b"b" * 16
+ONE = LeaseName(A, b"one")
+TOUCHES = [Touch(A, links=False), Touch(B, links=True)]
+
+spawn = multiprocessing.get_context("spawn")
+
+
+def _count(url: str, folder: str, rounds: int) -> None:
+    """Read, add one, write: what goes wrong when two are inside at once."""
+    counter = Path(folder) / "counter"
+    with open_state(url) as state:
+        tree = state.tree("v")
+        for _ in range(rounds):
+            with tree.acquire([ONE], [Touch(A, links=False)], wait=60) as lease:
+                counter.write_text(str(int(counter.read_text()) + 1))
+                lease.finish()
+
+
+def _hold(url: str, ttl: float, ready: Connection) -> None:
+    state = open_state(url, ttl=ttl)
+    state.locks("tenant").add(Lock("token", "/a", True, True, "", "anna", 600, 0.0))
+    lease = state.tree("v").acquire([ONE], TOUCHES, wait=0)
+    ready.send(lease.remaining)
+    signal.pause()
+
+
+def _writes_until_killed(url: str, ready: Connection) -> None:
+    tree = open_state(url).tree("v")
+    number = 0
+    while True:
+        number += 1
+        name = LeaseName(A, b"%d" % number)
+        with tree.acquire([name], [Touch(A, links=False)], wait=60) as lease:
+            ready.send(lease.finish()[A].generation)
+
+
+class Holder:
+    """A process that holds a lease until it is killed."""
+
+    def __init__(self, url: str, ttl: float) -> None:
+        here, there = spawn.Pipe()
+        self.process = spawn.Process(target=_hold, args=(url, ttl, there))
+        self.process.start()
+        assert here.poll(60)
+        assert here.recv() > 0
+
+    def kill(self) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join(20)
+        assert self.process.exitcode == -signal.SIGKILL
+
+
+def test_three_processes_exclude_each_other(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "counter").write_text("0")
+    state = database.open(real=True)
+    before = state.tree("v").read([A])[0].generation
+    processes = [
+        spawn.Process(target=_count, args=(database.url, str(tmp_path), 40)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert (tmp_path / "counter").read_text() == "120"
+    assert state.tree("v").read([A])[0].generation == before + 120
+
+
+def test_a_killed_holders_lease_runs_out_and_its_directories_are_raised(
+    database: Database,
+) -> None:
+    state = database.open(real=True, ttl=2.0)
+    tree = state.tree("v")
+    before = tree.read([A, B])
+    holder = Holder(database.url, ttl=1.0)
+    holder.kill()
+    assert [each.changing for each in tree.read([A, B])] == [True, True]
+    with pytest.raises(LeaseBusy):
+        tree.acquire([ONE], [], wait=0)
+    until(lambda: not tree.read([A])[0].changing)
+    after = tree.read([A, B])
+    assert [new.generation - old.generation for old, new in zip(before, after, strict=True)] == [
+        1,
+        1,
+    ]
+    assert [new.links - old.links for old, new in zip(before, after, strict=True)] == [0, 1]
+    tree.acquire([ONE], [], wait=0).release()
+    assert state.locks("tenant").get("token") is not None
+
+
+def test_who_opens_after_all_others_died_need_not_wait_for_their_leases(
+    database: Database,
+) -> None:
+    state = database.open(real=True)
+    before = state.tree("v").read([A])[0].generation
+    state.close()
+    holder = Holder(database.url, ttl=600)
+    beside = database.open(real=True)
+    with pytest.raises(LeaseBusy):
+        beside.tree("v").acquire([ONE], [], wait=0)
+    beside.close()
+    holder.kill()
+    again = database.open(real=True)
+    assert again.tree("v").read([A])[0].generation == before + 1
+    again.tree("v").acquire([ONE], [], wait=0).release()
+    assert again.locks("tenant").get("token") is not None
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.long)])
+def test_no_generation_that_was_seen_goes_back_when_its_writer_is_killed(
+    database: Database, rounds: int
+) -> None:
+    seen = 0
+    for _ in range(rounds):
+        here, there = spawn.Pipe()
+        process = spawn.Process(target=_writes_until_killed, args=(database.url, there))
+        process.start()
+        for _write in range(20):
+            assert here.poll(60)
+            generation = here.recv()
+            assert generation > seen
+            seen = generation
+        process.kill()
+        process.join(20)
+        there.close()
+        while True:
+            try:
+                seen = max(seen, here.recv())
+            except EOFError:
+                break
+        state = database.open(real=True)
+        (found,) = state.tree("v").read([A])
+        assert found.generation >= seen
+        assert not found.changing
+        state.close()
