@@ -11,16 +11,29 @@ import pytest
 from bridge.files.api import FileTree
 from bridge.files.path import Path
 from tests.files.model_tree import ModelTree
+from tests.files.vault import Vault, local_vault, memory_vault
 
 pytest.register_assert_rewrite("tests.files.script")
 
 FreshFolder = Callable[[], tuple[FileTree, Path]]
 
 
-@pytest.fixture(params=["model"])
+@pytest.fixture
+def vault(tmp_path: FilePath) -> Iterator[Vault]:
+    """A vault in memory."""
+    with memory_vault(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=["model", "memory", "local"])
 def tree(request: pytest.FixtureRequest, tmp_path: FilePath) -> Iterator[FileTree]:
     """Every implementation of ``FileTree``, empty."""
-    yield ModelTree()
+    if request.param == "model":
+        yield ModelTree()
+        return
+    opened = memory_vault if request.param == "memory" else local_vault
+    with opened(tmp_path) as made:
+        yield made.tree()
 
 
 @pytest.fixture

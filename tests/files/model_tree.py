@@ -22,6 +22,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import groupby
 from types import TracebackType
@@ -342,6 +343,13 @@ class ModelTree:
         with self._lock:
             sizes = [len(node.content) for node in self._walk(self._root)]
             return Usage(bytes=sum(sizes), files=len(sizes))
+
+    def clone(self) -> ModelTree:
+        """Another tree with the same files, to try a change on."""
+        with self._lock:
+            other = ModelTree(self._clock)
+            other._root = deepcopy(self._root)
+            return other
 
     def _find(self, path: Path) -> _Node:
         node: _Node | None = self._root

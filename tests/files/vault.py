@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path as FilePath
 
+from bridge.crypto.age import generate_identity
 from bridge.crypto.keyring import Keyring
 from bridge.crypto.vault import VaultKeys
-from bridge.files.layout import Layout
+from bridge.files.fsck import Fsck
+from bridge.files.layout import Layout, id_bytes
+from bridge.files.path import Path
+from bridge.files.reaper import Reaper
 from bridge.files.vault import Vault as OpenVault
 from bridge.files.vault_tree import VaultTree
-from bridge.state import open_state
 from bridge.state.api import TreeState
+from bridge.state.database import open_state
 from bridge.store.api import ObjectStore
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
 
 PREFIX = "v/"
 LAYOUT = Layout(PREFIX)
-TENANT = bytes(range(16))
+
+
+class Clock:
+    """Unix seconds that pass only when told to, and by a millisecond with each look."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
 
 
 def make_keys() -> VaultKeys:
     """Keys of a new vault."""
-    raise NotImplementedError
+    _, recipient = generate_identity()
+    return VaultKeys(Keyring.generate("tenant", recipient))
 
 
 def make_tree(
@@ -35,30 +55,108 @@ def make_tree(
     keys: VaultKeys,
     *,
     clock: Callable[[], float] = time.time,
-    **options: int,
+    cache_names: int = 100_000,
 ) -> VaultTree:
     """A tree with cold caches."""
-    return VaultTree(OpenVault(store, keys, state, prefix=PREFIX, clock=clock, **options))
+    return VaultTree(
+        OpenVault(store, keys, state, prefix=PREFIX, clock=clock, cache_names=cache_names)
+    )
 
 
 @dataclass
 class Vault:
-    """What a vault consists of. ``tree`` opens another instance, as another worker would."""
+    """What a vault consists of; time passes by ``clock`` alone, but for the state's."""
 
     store: ObjectStore
     state: TreeState
     keys: VaultKeys
+    clock: Clock
+    folder: FilePath
+    stack: ExitStack
+    _numbers: Iterator[int] = field(default_factory=count)
 
-    def tree(self, store: ObjectStore | None = None, **options: int) -> VaultTree:
-        """A tree with cold caches, on ``store`` (a wrapper around this one's) if given."""
-        return make_tree(store or self.store, self.state, self.keys, **options)
+    def tree(
+        self,
+        store: ObjectStore | None = None,
+        *,
+        state: TreeState | None = None,
+        cache_names: int = 100_000,
+    ) -> VaultTree:
+        """A tree with cold caches, on a wrapper around this vault's store if given."""
+        return make_tree(
+            store or self.store,
+            state or self.state,
+            self.keys,
+            clock=self.clock,
+            cache_names=cache_names,
+        )
+
+    def blind_tree(self, store: ObjectStore | None = None) -> VaultTree:
+        """A tree that sees nobody's leases nor generations: a worker whose leases were lost."""
+        path = self.folder / f"blind-{next(self._numbers)}.db"
+        state = self.stack.enter_context(open_state(path))
+        return self.tree(store, state=state.tree("vault"))
 
     def keys_under(self, prefix: str = PREFIX) -> list[str]:
         """Every key in the store under ``prefix``, sorted."""
         return sorted(info.key for info in self.store.list(prefix, recursive=True))
 
+    def key_of(self, *names: str) -> str:
+        """The key of the entry at a path."""
+        return self.tree().vault.walker.place(Path(names)).key
+
+    def reap(self) -> None:
+        """Empty every removed directory, whatever its age."""
+        Reaper(self.tree().vault, grace=0).reap()
+
+    def fsck(self, *, repair: bool = False, min_age: float = 0) -> list[str]:
+        """The names of what fsck finds."""
+        report = Fsck(self.tree(), repair=repair, min_age=min_age).run()
+        return sorted(problem.finding.name for problem in report.problems)
+
 
 @contextmanager
-def opened(store: ObjectStore, folder: FilePath) -> Iterator[Vault]:
+def opened(store: ObjectStore, folder: FilePath, clock: Clock) -> Iterator[Vault]:
     """A vault on ``store``, its state in ``folder``."""
-    raise NotImplementedError
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        state = stack.enter_context(open_state(folder / "state.db"))
+        yield Vault(store, state.tree("vault"), make_keys(), clock, folder, stack)
+
+
+@contextmanager
+def memory_vault(folder: FilePath) -> Iterator[Vault]:
+    """A vault in memory, its state in ``folder``."""
+    clock = Clock()
+    with opened(MemoryStore(clock), folder, clock) as vault:
+        yield vault
+
+
+@contextmanager
+def local_vault(folder: FilePath) -> Iterator[Vault]:
+    """A vault on the local disk, all in ``folder``."""
+    clock = Clock()
+    with opened(LocalStore(folder / "store", clock=clock), folder, clock) as vault:
+        yield vault
+
+
+def check_clean(vault: Vault) -> None:
+    """Nothing is wrong, and every object belongs to something that the root reaches."""
+    vault.reap()
+    assert vault.fsck() == []
+    tree = vault.tree().vault
+    reached = {tree.root}
+    waiting = [tree.root]
+    while waiting:
+        for node in tree.nodes.in_directory(waiting.pop()):
+            if node.directory_id is not None:
+                reached.add(node.directory_id)
+                waiting.append(node.directory_id)
+    stray = [
+        key
+        for key in vault.keys_under(LAYOUT.directories)
+        if id_bytes(key.split("/")[2]) not in reached
+    ]
+    assert stray == []
+    assert vault.keys_under(LAYOUT.removals) == []
+    assert vault.keys_under(LAYOUT.intents) == []
