@@ -46,7 +46,7 @@ class Dav:
         self._address = (parts.hostname or "", parts.port or 80)
         self.root = parts.path
         token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._authorization = f"Basic {token}"
+        self.authorization = f"Basic {token}"
 
     def target(self, path: str) -> str:
         """``path`` (relative to the root, not encoded) as a request target."""
@@ -62,7 +62,7 @@ class Dav:
         """Send one request and read the whole response. Raises OSError, HTTPException."""
         connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
         try:
-            sent = {"Authorization": self._authorization, **(headers or {})}
+            sent = {"Authorization": self.authorization, **(headers or {})}
             connection.request(method, self.target(path), body=body, headers=sent)
             response = connection.getresponse()
             content = response.read()
@@ -81,7 +81,7 @@ class Dav:
         """The SHA-256 of a file, read in blocks of 1 MiB."""
         connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
         try:
-            headers = {"Authorization": self._authorization}
+            headers = {"Authorization": self.authorization}
             connection.request("GET", self.target(path), headers=headers)
             response = connection.getresponse()
             assert response.status == 200, (response.status, path)

@@ -1,0 +1,260 @@
+"""Bodies cut short, full disks, and a store that fails or hangs for ten seconds.
+
+Each against the real process: the client gets a clear status, the old content stays whole, and the
+process is healthy afterwards.
+"""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.clients.dav import Answer, Dav
+from tests.clients.disks import freezable_disk, frozen, small_disk
+from tests.clients.names import content
+from tests.clients.waiting import wait_until
+from tests.processes import Demo
+
+OUTAGE = 10.0
+"""Seconds for which a store fails or hangs."""
+
+PATIENCE = 30.0
+"""Seconds after the last byte of a request within which there is an answer (Nextcloud's limit)."""
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("there", [False, True], ids=["new", "overwrite"])
+def test_a_body_cut_short_changes_nothing(
+    dav: Dav, folder: str, *, chunked: bool, there: bool
+) -> None:
+    old = content("old", 200_000)
+    if there:
+        dav.put(f"{folder}/file", old)
+    body = content("cut", 3 * MEBIBYTE)
+    with socket.create_connection(address(dav)) as connection:
+        connection.sendall(upload_header(dav, f"{folder}/file", 0 if chunked else 2 * len(body)))
+        connection.sendall(b"%x\r\n" % (2 * len(body)) + body if chunked else body)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(PATIENCE)
+        said = connection.recv(100)
+    assert not said or said.split()[1] == b"400", said
+    assert dav.names(folder) == (["file"] if there else [])
+    if there:
+        assert dav.get(f"{folder}/file") == old
+    dav.put(f"{folder}/file", b"and on it goes")
+    assert healthy(dav)
+
+
+def test_fifty_cut_uploads_leave_nothing_on_the_disk(
+    demo: Demo, dav: Dav, folder: str
+) -> None:
+    dav.put(f"{folder}/file", b"old")
+    before = used(demo.data)
+    for number in range(50):
+        with socket.create_connection(address(dav)) as connection:
+            connection.sendall(upload_header(dav, f"{folder}/{number % 2}", 10 * MEBIBYTE))
+            connection.sendall(bytes(300_000))
+    wait_until(lambda: used(demo.data) < before + MEBIBYTE, "partial bodies to go", limit=PATIENCE)
+    assert dav.names(folder) == ["file"]
+    assert healthy(dav)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[tuple[Demo, Dav, Path]]:
+    """A demo on a tmpfs of 48 MiB, 30 of which a ballast file takes; and that file."""
+    with small_disk(tmp_path / "disk", 48 * MEBIBYTE) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(30 * MEBIBYTE))
+        with Demo(disk / "data", log=tmp_path / "log") as demo:
+            yield demo, Dav(demo.url, demo.username, demo.password), ballast
+
+
+def test_a_full_disk_is_told_by_507_and_the_old_content_stays(
+    full: tuple[Demo, Dav, Path],
+) -> None:
+    demo, dav, ballast = full
+    old = content("old", 4 * MEBIBYTE)
+    dav.put("file", old)
+    answer = dav.request("PUT", "file", content("new", 20 * MEBIBYTE))
+    assert answer.status == 507
+    streamed = dav.request("PUT", "streamed", iter([bytes(MEBIBYTE)] * 20))
+    assert streamed.status == 507
+    assert dav.get("file") == old
+    assert dav.names("") == ["file"]
+    assert healthy(dav)
+    ballast.unlink()
+    dav.put("file", content("new", 20 * MEBIBYTE))
+    assert dav.get("file") == content("new", 20 * MEBIBYTE)
+    demo.restart()
+    assert dav.get("file") == content("new", 20 * MEBIBYTE)
+
+
+def test_a_disk_full_to_the_last_byte_is_freed_by_deleting(
+    full: tuple[Demo, Dav, Path],
+) -> None:
+    _, dav, ballast = full
+    old = content("old", 4 * MEBIBYTE)
+    dav.put("keep", old)
+    dav.put("delete", old)
+    with ballast.open("ab", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
+    small = dav.request("PUT", "small", bytes(100_000))
+    assert small.status == 507
+    assert dav.request("MKCOL", "folder").status in (201, 507)
+    assert dav.get("keep") == old
+    removed = dav.request("DELETE", "delete")
+    assert removed.status in (204, 507)
+    if removed.status == 507:
+        ballast.unlink()
+        assert dav.request("DELETE", "delete").status == 204
+    dav.put("small", bytes(100_000))
+    assert dav.get("small") == bytes(100_000)
+    assert healthy(dav)
+
+
+def test_a_store_that_hangs_for_ten_seconds_costs_waiting_and_no_data(tmp_path: Path) -> None:
+    with (
+        freezable_disk(tmp_path / "disk", 64 * MEBIBYTE) as disk,
+        Demo(disk / "data", log=tmp_path / "log") as demo,
+    ):
+        dav = Dav(demo.url, demo.username, demo.password)
+        dav.put("file", b"old")
+        dav.put("other", b"other")
+        with ThreadPoolExecutor(8) as pool:
+            began = time.monotonic()
+            with frozen(disk, OUTAGE):
+                writes = [pool.submit(dav.request, "PUT", f"new {n}", b"new") for n in range(6)]
+                overwrite = pool.submit(dav.request, "PUT", "file", b"new")
+                assert process_answers(dav)
+                assert time.monotonic() - began < OUTAGE / 2
+            answers = [write.result(PATIENCE) for write in [*writes, overwrite]]
+        acknowledged_or_clear(dav, answers)
+        assert dav.get("file") == (b"new" if answers[-1].status < 300 else b"old")
+        assert dav.get("other") == b"other"
+        dav.put("file", b"afterwards")
+        assert dav.get("file") == b"afterwards"
+        assert healthy(dav)
+
+
+def test_a_store_that_is_gone_for_ten_seconds_is_unavailable_and_not_empty(
+    tmp_path: Path,
+) -> None:
+    with Demo(tmp_path / "data") as demo:
+        dav = Dav(demo.url, demo.username, demo.password)
+        dav.put("file", b"old")
+        store, away = demo.data / "store", demo.data / "away"
+        store.rename(away)
+        back = threading.Timer(OUTAGE, away.rename, [store])
+        back.start()
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                writes = [pool.submit(dav.request, "PUT", f"new {n}", b"new") for n in range(4)]
+                overwrite = pool.submit(dav.request, "PUT", "file", b"new")
+                read = pool.submit(dav.request, "GET", "file")
+                listing = pool.submit(dav.request, "PROPFIND", "", None, {"Depth": "1"})
+                assert process_answers(dav)
+                answers = [write.result(PATIENCE) for write in [*writes, overwrite]]
+                # Not found would make clients drop what they know, and sync clients delete it.
+                assert read.result(PATIENCE).status in (200, 503)
+                found = listing.result(PATIENCE)
+                assert found.status == 503 or b"file" in found.body
+        finally:
+            back.join()
+        acknowledged_or_clear(dav, answers)
+        assert dav.get("file") == (b"new" if answers[-1].status < 300 else b"old")
+        dav.put("file", b"afterwards")
+        assert dav.get("file") == b"afterwards"
+        assert healthy(dav)
+
+
+def test_a_state_database_that_is_locked_for_ten_seconds_is_ridden_out(tmp_path: Path) -> None:
+    with Demo(tmp_path / "data") as demo:
+        dav = Dav(demo.url, demo.username, demo.password)
+        dav.put("file", b"old")
+        holder = sqlite3.connect(demo.data / "state.db", isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                writes = [pool.submit(dav.request, "PUT", f"new {n}", b"new") for n in range(4)]
+                overwrite = pool.submit(dav.request, "PUT", "file", b"new")
+                assert process_answers(dav)
+                unlock = threading.Event()
+                unlock.wait(OUTAGE)
+                holder.execute("ROLLBACK")
+                answers = [write.result(PATIENCE) for write in [*writes, overwrite]]
+        finally:
+            holder.close()
+        acknowledged_or_clear(dav, answers)
+        assert dav.get("file") == (b"new" if answers[-1].status < 300 else b"old")
+        assert healthy(dav)
+
+
+def acknowledged_or_clear(dav: Dav, answers: list[Answer]) -> None:
+    """Each of ``new 0``, ``new 1``, … is acknowledged and there, or refused with 503 and whole."""
+    for number, answer in enumerate(answers[:-1]):
+        assert answer.status in (201, 503), answer
+        if answer.status == 201:
+            assert dav.get(f"new {number}") == b"new"
+        else:
+            assert "retry-after" in answer.headers
+            # A change whose answer was lost may have taken effect: then it did as a whole.
+            assert dav.request("GET", f"new {number}").body in (b"new", b"") or not dav.exists(
+                f"new {number}"
+            )
+
+
+def process_answers(dav: Dav) -> bool:
+    """Whether the process itself answers, whatever its store does."""
+    return plain_get(dav, "/healthz") == 200
+
+
+def healthy(dav: Dav) -> bool:
+    """Whether process, store, database and keys are all well."""
+    wait_until(lambda: plain_get(dav, "/readyz") == 200, "readiness", limit=PATIENCE)
+    return plain_get(dav, "/healthz") == 200
+
+
+def plain_get(dav: Dav, path: str) -> int:
+    connection = HTTPConnection(*address(dav), timeout=PATIENCE)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def address(dav: Dav) -> tuple[str, int]:
+    parts = urlsplit(dav.url)
+    return parts.hostname or "", parts.port or 80
+
+
+def upload_header(dav: Dav, path: str, length: int) -> bytes:
+    """The head of a PUT with a body of ``length`` bytes, or chunked when that is 0."""
+    framing = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
+    return (
+        f"PUT {dav.target(path)} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: {dav.authorization}\r\n{framing}\r\n\r\n"
+    ).encode()
+
+
+def used(folder: Path) -> int:
+    """Bytes of all files below ``folder``; files that go while it counts are left out."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:
+            continue
+    return total

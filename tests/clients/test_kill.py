@@ -1,0 +1,103 @@
+"""``kill -9`` of the server during random writes, again and again on the same data.
+
+Every acknowledged write must read back whole, and of one under way either nothing or all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import secrets
+import threading
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from tests.clients.dav import Dav
+from tests.clients.writers import Writer
+from tests.processes import Demo
+
+WRITERS = 4
+
+LONGEST_LIFE = 0.8
+"""Seconds a server lives under the writers at most."""
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(5, id="short"),
+        pytest.param(200, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_no_acknowledged_write_is_lost_and_none_is_half_there(rounds: int, tmp_path: Path) -> None:
+    seed = os.environ.get("KILL_SEED") or secrets.token_hex(4)
+    print(f"KILL_SEED={seed}")  # noqa: T201 - pytest shows it with a failure, to run it again
+    with Demo(tmp_path / "data") as demo:
+        dav = Dav(demo.url, demo.username, demo.password)
+        writers = [Writer(dav, f"writer {number}") for number in range(WRITERS)]
+        shared = Shared(dav)
+        for folder in (*(writer.folder for writer in writers), shared.folder):
+            dav.mkcol(folder)
+        for turn in range(rounds):
+            kill_under_writers(demo, writers, shared, random.Random(f"{seed}/{turn}"))
+            demo.start()
+            for writer in writers:
+                assert writer.refused == []
+                writer.settle()
+            shared.check()
+            assert dav.names("") == sorted([*(each.folder for each in writers), shared.folder])
+        acknowledged = sum(writer.acknowledged for writer in writers)
+        print(f"{rounds} rounds, {acknowledged} acknowledged changes")  # noqa: T201 - for -s
+        assert acknowledged > rounds
+
+
+def kill_under_writers(
+    demo: Demo, writers: list[Writer], shared: Shared, chance: random.Random
+) -> None:
+    """Let all write at once, and kill the server at a moment that ``chance`` chooses."""
+    stop = threading.Event()
+    work = [writer.run for writer in writers] + [shared.run, shared.run]
+    threads = [
+        threading.Thread(target=each, args=(random.Random(chance.getrandbits(64)), stop))
+        for each in work
+    ]
+    for thread in threads:
+        thread.start()
+    stop.wait(chance.uniform(0.02, LONGEST_LIFE))
+    demo.kill()
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a writer still waits for a server that is dead"
+
+
+class Shared:
+    """One file that several write at once, whose content proves itself: its own digest first."""
+
+    folder = "shared"
+
+    def __init__(self, dav: Dav) -> None:
+        self._dav = dav
+        self._acknowledged = False
+
+    def run(self, chance: random.Random, stop: threading.Event) -> None:
+        """Overwrite the file until ``stop`` or a broken connection."""
+        while not stop.is_set():
+            body = chance.randbytes(chance.choice((0, 5_000, 200_000, 2_500_000)))
+            try:
+                self._dav.put(f"{self.folder}/file", hashlib.sha256(body).digest() + body)
+            except (OSError, HTTPException):
+                return
+            self._acknowledged = True
+
+    def check(self) -> None:
+        """Fail unless one whole version is there, if one was ever acknowledged."""
+        names = self._dav.names(self.folder)
+        assert names in ([], ["file"])
+        assert names or not self._acknowledged
+        if names:
+            content = self._dav.get(f"{self.folder}/file")
+            assert hashlib.sha256(content[32:]).digest() == content[:32]
