@@ -80,8 +80,13 @@ class Call:
 
     @cached_property
     def tokens(self) -> frozenset[str]:
-        """The lock tokens submitted."""
-        return frozenset() if self.if_header is None else self.if_header.tokens
+        """The lock tokens submitted: in ``If``, or in ``Lock-Token``, where Office 2016 puts them.
+
+        The header is defined for UNLOCK alone; to know the token is what counts.
+        """
+        submitted = frozenset() if self.if_header is None else self.if_header.tokens
+        coded = self.request.headers.get("Lock-Token")
+        return submitted | {coded.strip().strip("<>")} if coded else submitted
 
     def header(self, name: str) -> str | None:
         """A request header, or None."""

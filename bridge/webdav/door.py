@@ -124,6 +124,11 @@ class WebDAVDoor(Generic[C]):
         """The public path of the tree's root, with a slash at its end."""
         return self._tools.mount.root
 
+    @property
+    def outstanding(self) -> int:
+        """Calls that run or wait in its workers."""
+        return self._tools.quick.outstanding + self._tools.patient.outstanding
+
     def close(self) -> None:
         """Let the workers end when they have done what is queued."""
         self._tools.quick.close()
