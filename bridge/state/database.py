@@ -49,6 +49,7 @@ def open_state(
                 f"{name}: give a path, or a URL like sqlite:///relative or ////absolute"
             )
         name = rest[1:]
+    sqlite.check_version()
     path = Path(name).absolute()
     presence = sqlite.Presence(path)
     try:

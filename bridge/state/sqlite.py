@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy.dialects import sqlite as dialect_module
@@ -19,6 +19,9 @@ from bridge.state.api import StateError, StateUnavailable
 from bridge.state.schema import metadata
 
 DIALECT = dialect_module.dialect(paramstyle="qmark")
+
+_OLDEST = (3, 35)
+"""The first with RETURNING."""
 
 _HEADER = 100
 """Bytes of a SQLite file's header (SQLite's file format, section 1.3)."""
@@ -30,6 +33,15 @@ DriverError = sqlite3.Error
 BEGIN = "BEGIN IMMEDIATE"
 """Takes the write lock at once: a transaction that reads first and then writes could be refused
 in its middle."""
+
+
+def check_version() -> None:
+    """Raise StateUnavailable if the SQLite that Python is linked with is too old."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StateUnavailable(
+            f"SQLite {'.'.join(map(str, _OLDEST))} or newer is needed, "
+            f"and this Python has {sqlite3.sqlite_version}: use another build of Python"
+        )
 
 
 def open_file(path: Path) -> None:
@@ -133,10 +145,16 @@ class Presence:
             )
         except OSError as error:
             raise StateUnavailable(f"cannot open {path}-open: {error}") from error
-        self.alone = False
-        with suppress(BlockingIOError):
+        try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.alone = True
+        except BlockingIOError:
+            self.alone = False
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StateUnavailable(
+                f"{path} must be on a local disk, where files can be locked: {error}"
+            ) from error
 
     def share(self) -> None:
         """Let others in, after what had to be done alone. Waits while another opener is alone."""

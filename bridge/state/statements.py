@@ -18,7 +18,6 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
-    or_,
     select,
     union_all,
     update,
@@ -189,7 +188,7 @@ class Statements:
                 )
                 .where(
                     directories.c.vault == bindparam("vault"),
-                    or_(*(directories.c.directory == bindparam(name) for name in names)),
+                    directories.c.directory.in_([bindparam(name) for name in names]),
                 ),
                 "vault",
                 *names,
@@ -251,7 +250,7 @@ class Statements:
         if text is None:
             names = [f"r{index}" for index in range(size)]
             tenant = locks.c.tenant == bindparam("tenant")
-            on = select(locks).where(tenant, or_(*(locks.c.root == bindparam(n) for n in names)))
+            on = select(locks).where(tenant, locks.c.root.in_([bindparam(name) for name in names]))
             if below:
                 under = select(locks).where(
                     tenant, locks.c.root >= bindparam("first"), locks.c.root < bindparam("end")

@@ -249,6 +249,7 @@ def test_a_closed_state_leaves_no_thread_and_no_open_file(tmp_path: Path) -> Non
     assert not [each for each in threading.enumerate() if each.name == "lease-heartbeat"]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_finds_it_closed_and_the_parent_goes_on(database: Database) -> None:
     state = database.open(real=True)
     tree = state.tree("v")

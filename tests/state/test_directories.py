@@ -44,7 +44,7 @@ def test_states_come_in_the_order_asked_for_repeats_included(state: DatabaseStat
     assert tree.read([]) == []
 
 
-@pytest.mark.parametrize("count", [8, 9, 17, 1300])
+@pytest.mark.parametrize("count", [8, 9, 17, 1300, 9000])
 def test_any_number_of_directories_can_be_read(state: DatabaseState, count: int) -> None:
     directories = [number.to_bytes(16, "big") for number in range(count)]
     change(state.tree("v"), Touch(directories[-1], links=True))

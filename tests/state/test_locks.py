@@ -166,6 +166,11 @@ def test_a_refreshed_lock_lives_from_now(locks: Locks, clock: Clock) -> None:
     assert locks.get("t") == refreshed
 
 
+def test_a_path_of_thousands_of_folders_is_only_a_long_path(locks: Locks) -> None:
+    locks.add(lock("/a/a"))
+    assert roots(locks.covering("/a" * 5000, children=True)) == {"/a/a"}
+
+
 def test_a_lock_is_removed_once(locks: Locks) -> None:
     locks.add(lock("/a", token="t"))
     assert locks.remove("t")
