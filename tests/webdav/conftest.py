@@ -11,6 +11,7 @@ from bridge.files.api import FileTree
 from bridge.state.api import Locks
 from bridge.state.database import open_state
 from tests.files.model_tree import ModelTree
+from tests.files.vault import memory_vault
 from tests.webdav.client import Client
 from tests.webdav.server import Running, running
 
@@ -22,9 +23,15 @@ def locks(tmp_path: FilePath) -> Iterator[Locks]:
     state.close()
 
 
-@pytest.fixture(params=["model"])
-def tree(request: pytest.FixtureRequest) -> FileTree:
-    return ModelTree()
+@pytest.fixture(params=["model", "vault"])
+def tree(request: pytest.FixtureRequest, tmp_path: FilePath) -> Iterator[FileTree]:
+    if request.param == "model":
+        yield ModelTree()
+        return
+    folder = tmp_path / "vault"
+    folder.mkdir()
+    with memory_vault(folder) as vault:
+        yield vault.tree()
 
 
 @pytest.fixture
@@ -36,3 +43,9 @@ def server(tree: FileTree, locks: Locks) -> Iterator[Running]:
 @pytest.fixture
 def dav(server: Running) -> Client:
     return server.client()
+
+
+@pytest.fixture
+def model(tmp_path: FilePath) -> ModelTree:
+    """A tree for tests of the door alone."""
+    return ModelTree()
