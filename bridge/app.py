@@ -1,1 +1,254 @@
-"""Composition: builds the object graph once, from settings, and holds the process's life."""
+"""Composition: builds the object graph once, from settings.
+
+Everything below is given what it needs by constructors; this is the one place that knows all
+of it. The order of opening is the order of the layers, and closing goes the other way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+
+from bridge import __version__
+from bridge.crypto.keyring import Kek
+from bridge.files.vault import Vault
+from bridge.files.vault_tree import VaultTree
+from bridge.settings import Settings
+from bridge.state.api import StateError
+from bridge.state.database import DatabaseState, open_state
+from bridge.store.api import ObjectStore, StoreError
+from bridge.store.local import LocalStore
+from bridge.store.memory import MemoryStore
+from bridge.telemetry.metrics import Metrics
+from bridge.tenants.api import Credential, Tenant
+from bridge.tenants.configured import ConfiguredCredential
+from bridge.tenants.keks import BadKek, parse_keks
+from bridge.tenants.secret_files import SecretFileError, read_secret
+from bridge.tenants.vault import Keyrings, VaultError
+
+_log = structlog.get_logger()
+
+LOCK_PURGE_SECONDS = 600.0
+"""How often expired locks are removed; they count for nothing before that either."""
+
+
+class CannotOpen(Exception):
+    """Store, state, keys or vault cannot be used; the message says which, why and what to do."""
+
+
+def kek_text(settings: Settings) -> str:
+    """The operator's keys as they are written. Raises CannotOpen."""
+    keys = settings.keys
+    if keys.kek is not None:
+        return keys.kek.get_secret_value()
+    if keys.kek_file is None:
+        raise CannotOpen(
+            "keys: there is no key: set keys.kek_file, or STORJ_BRIDGE_KEYS__KEK in the environment"
+        )
+    try:
+        return read_secret(keys.kek_file)
+    except SecretFileError as error:
+        raise CannotOpen(f"keys: {error}") from None
+
+
+def keks_of(settings: Settings) -> tuple[Kek, ...]:
+    """The operator's keys. Raises CannotOpen."""
+    try:
+        return parse_keks(kek_text(settings))
+    except BadKek as error:
+        source = settings.keys.kek_file if settings.keys.kek is None else "STORJ_BRIDGE_KEYS__KEK"
+        raise CannotOpen(f"keys: {source}: {error}") from None
+
+
+def secret_of(settings: Settings) -> str:
+    """The tenant's secret. Raises CannotOpen."""
+    tenant = settings.tenant
+    try:
+        if tenant.secret is not None:
+            return tenant.secret.get_secret_value()
+        if tenant.secret_file is not None:
+            return read_secret(tenant.secret_file)
+    except SecretFileError as error:
+        raise CannotOpen(f"tenant: {error}") from None
+    raise CannotOpen(
+        "tenant: there is no secret: set tenant.secret_file, or STORJ_BRIDGE_TENANT__SECRET in the "
+        "environment"
+    )
+
+
+def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
+    """The configured store in its wrappers: each attempt is measured, and takes its turn.
+
+    Raises CannotOpen.
+    """
+    configured = settings.store
+    bare: ObjectStore
+    if configured.kind == "memory":
+        bare = MemoryStore()
+    else:
+        assert configured.path is not None, "settings refuse a local store without a path"
+        try:
+            bare = LocalStore(configured.path)
+        except StoreError as error:
+            raise CannotOpen(f"store: {configured.path}: {error}") from None
+    return bare
+
+
+def open_keyrings(settings: Settings, store: ObjectStore) -> Keyrings:
+    """The tenant's keyrings in ``store``. Raises CannotOpen."""
+    return Keyrings(store, keks_of(settings), settings.tenant.id)
+
+
+def open_database(settings: Settings) -> DatabaseState:
+    """The state database. Raises CannotOpen."""
+    path = settings.state.path
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open_state(path)
+    except OSError as error:
+        raise CannotOpen(f"state: {path.parent}: {error.strerror}") from None
+    except StateError as error:
+        raise CannotOpen(f"state: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything below the doors, open. A context manager that closes it."""
+
+    store: ObjectStore
+    state: DatabaseState
+    keyrings: Keyrings
+    tree: VaultTree
+    credential: Credential
+    authenticator: ConfiguredCredential
+    identity: str | None
+    """The recovery identity, where this very call made the vault."""
+    closing: ExitStack
+
+    @classmethod
+    def open(cls, settings: Settings, metrics: Metrics, *, create: bool = False) -> Self:
+        """Open all parts; ``create``: make the vault where there is none. Raises CannotOpen.
+
+        A service never makes a vault by itself: a disk that is not mounted would look like a
+        new one, and its recovery identity would be shown to nobody.
+        """
+        tenant = Tenant(settings.tenant.id)
+        credential = Credential(tenant, settings.tenant.username)
+        authenticator = ConfiguredCredential(credential, secret_of(settings))
+        with ExitStack() as opened:
+            store = open_store(settings, metrics)
+            opened.callback(store.close)
+            keyrings = open_keyrings(settings, store)
+            try:
+                vault_keys, identity = keyrings.open(create=create)
+            except VaultError as error:
+                raise CannotOpen(f"keys: {error}") from None
+            except StoreError as error:
+                raise CannotOpen(f"store: {error}") from None
+            state = open_database(settings)
+            opened.callback(state.close)
+            vault = Vault(
+                store,
+                vault_keys,
+                state.tree(tenant.id),
+                prefix=keyrings.prefix,
+                cache_names=settings.caches.names,
+            )
+            tree = VaultTree(vault)
+            return cls(
+                store,
+                state,
+                keyrings,
+                tree,
+                credential,
+                authenticator,
+                identity,
+                opened.pop_all(),
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.close()
+
+    def checks(self) -> dict[str, Callable[[], None]]:
+        """What readiness asks of each part."""
+        return {
+            "store": self.store.probe,
+            "state": self.state.probe,
+            "keys": self.keyrings.check,
+        }
+
+    def watch(self, metrics: Metrics) -> None:
+        """Offer the parts' own figures."""
+        cache = self.tree.vault.cache
+        locks = self.state.locks(self.credential.tenant.id)
+        metrics.watch_total("cache_hits", "Look-ups answered from memory.", lambda: cache.hits)
+        metrics.watch_total("cache_misses", "Look-ups that asked the store.", lambda: cache.misses)
+        metrics.watch(
+            "reaper_backlog", "Removed folders not emptied yet.", lambda: self.tree.reaper.backlog
+        )
+        metrics.watch(
+            "locks", "WebDAV locks held.", lambda: len(locks.covering("/", children=True))
+        )
+
+
+def create_vault(settings: Settings) -> str | None:
+    """Make the vault where there is none; returns the recovery identity if it did.
+
+    Raises CannotOpen.
+    """
+    with Services.open(settings, Metrics(__version__), create=True) as services:
+        return services.identity
+
+
+class Background:
+    """The threads that work beside requests: the reaper, and the purge of expired locks."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stopped = threading.Event()
+        reaper = services.tree.reaper
+        self._threads = [
+            threading.Thread(target=reaper.run, args=(self._stopped,), name="reaper", daemon=True),
+            threading.Thread(target=self._purge, name="lock-purge", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start them."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, limit: float) -> None:
+        """Tell them to end, and wait ``limit`` seconds at most: what they do, they can resume."""
+        self._stopped.set()
+        self._services.tree.reaper.notify()
+        for thread in self._threads:
+            thread.join(limit)
+
+    def _purge(self) -> None:
+        locks = self._services.state.locks(self._services.credential.tenant.id)
+        while not self._stopped.wait(LOCK_PURGE_SECONDS):
+            try:
+                locks.purge()
+            except StateError as error:
+                _log.warning("expired locks not purged", exc_info=error)
+
+
+def free_bytes(settings: Settings) -> int | None:
+    """Bytes the store has room for, where that is known."""
+    path = settings.store.path
+    if settings.store.kind != "local" or path is None:
+        return None
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize

@@ -1,1 +1,22 @@
-"""The command line, one module for each command."""
+"""The command line, one module for each command. Exit codes are in ``output``."""
+
+from __future__ import annotations
+
+import click
+
+from bridge import __version__
+from bridge.cli.check import check
+from bridge.cli.demo import demo
+from bridge.cli.fsck import fsck
+from bridge.cli.init import init
+from bridge.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="storj-bridge")
+def main() -> None:
+    """An encrypted file store for WebDAV clients."""
+
+
+for _command in (demo, serve, init, check, fsck):
+    main.add_command(_command)

@@ -82,10 +82,8 @@ class Metrics(Collector):
         self.registry.register(self)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def request(
-        self, door: str, method: str, status: int, seconds: float, received: int, sent: int
-    ) -> None:
-        """Count one answered request; ``received`` and ``sent`` in bytes of bodies."""
+    def request(self, door: str, method: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
         if method not in _METHODS:
             method = "other"  # clients choose methods: they must not choose label values
         key = (door, method, status // 100)
@@ -97,6 +95,9 @@ class Metrics(Collector):
             )
         found[0].inc()
         found[1].observe(seconds)
+
+    def bodies(self, door: str, received: int, sent: int) -> None:
+        """Count the bytes of one request's and its answer's body."""
         if received:
             self._bytes.labels(door, "in").inc(received)
         if sent:

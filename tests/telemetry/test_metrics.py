@@ -7,8 +7,10 @@ from bridge.telemetry.metrics import Metrics
 
 def test_requests_are_counted_by_door_method_and_class_of_status() -> None:
     metrics = Metrics("1.2.3")
-    metrics.request("webdav", "GET", 206, 0.01, 0, 1_000)
-    metrics.request("webdav", "GET", 200, 0.01, 0, 24)
+    metrics.request("webdav", "GET", 206, 0.01)
+    metrics.request("webdav", "GET", 200, 0.01)
+    metrics.bodies("webdav", 0, 1_000)
+    metrics.bodies("webdav", 0, 24)
     text = metrics.text().decode()
     assert 'storj_bridge_requests_total{door="webdav",method="GET",status="2xx"} 2.0' in text
     assert 'storj_bridge_body_bytes_total{direction="out",door="webdav"} 1024.0' in text
@@ -17,8 +19,8 @@ def test_requests_are_counted_by_door_method_and_class_of_status() -> None:
 
 def test_a_client_cannot_make_new_series_by_inventing_methods() -> None:
     metrics = Metrics("1")
-    metrics.request("webdav", "XYZZY1", 405, 0.01, 0, 0)
-    metrics.request("webdav", "XYZZY2", 405, 0.01, 0, 0)
+    metrics.request("webdav", "XYZZY1", 405, 0.01)
+    metrics.request("webdav", "XYZZY2", 405, 0.01)
     text = metrics.text().decode()
     assert "XYZZY" not in text
     assert 'method="other",status="4xx"} 2.0' in text

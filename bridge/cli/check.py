@@ -1,0 +1,141 @@
+"""``storj-bridge check``: is everything there that ``serve`` needs? It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from bridge.app import CannotOpen, keks_of, open_database, open_keyrings, open_store, secret_of
+from bridge.cli.output import Exit, json_option, say
+from bridge.serve.tls import Certificates, TlsError
+from bridge.settings import Settings, SettingsError, load
+from bridge.state.api import StateError
+from bridge.store.api import StoreError
+from bridge.tenants.secret_files import is_private
+from bridge.tenants.vault import VaultError
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was looked at, whether it will do, and why."""
+
+    name: str
+    ok: bool
+    words: str
+
+
+@click.command()
+@click.option(
+    "--config",
+    "-c",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The configuration, as init writes it.",
+)
+@json_option
+@click.pass_context
+def check(context: click.Context, file: Path, *, as_json: bool) -> None:
+    """Look at configuration, keys, store, vault and database, and say what is wrong.
+
+    Exit code 0 when all is well, 1 otherwise.
+    """
+    verdicts = _verdicts(file)
+    well = all(verdict.ok for verdict in verdicts)
+    facts = {"ok": well, "checks": [asdict(verdict) for verdict in verdicts]}
+    lines = [f"{'ok  ' if v.ok else 'BAD '} {v.name:<14} {v.words}" for v in verdicts]
+    say(facts, "\n".join(lines), as_json=as_json)
+    context.exit(Exit.OK if well else Exit.FOUND)
+
+
+def _verdicts(file: Path) -> list[Verdict]:
+    try:
+        settings = load(file)
+    except SettingsError as error:
+        return [Verdict("configuration", ok=False, words=problem) for problem in error.problems]
+    looks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("secret", _secret),
+        ("keys", _keys),
+        ("store", _store),
+        ("vault", _vault),
+        ("database", _database),
+    ]
+    if settings.tls.certificate is not None:
+        looks.append(("tls", _tls))
+    verdicts = [Verdict("configuration", ok=True, words=f"{file} is valid")]
+    for name, look in looks:
+        try:
+            verdicts.append(Verdict(name, ok=True, words=look(settings)))
+        except (CannotOpen, StoreError, StateError, VaultError, TlsError) as error:
+            words = str(error).removeprefix(f"{name}: ")
+            verdicts.append(Verdict(name, ok=False, words=words))
+    return verdicts
+
+
+def _secret(settings: Settings) -> str:
+    secret_of(settings)
+    return f"user {settings.tenant.username} can sign in" + _exposed(settings.tenant.secret_file)
+
+
+def _keys(settings: Settings) -> str:
+    keks = keks_of(settings)
+    return f"key {keks[0].id.hex()} is configured" + _exposed(settings.keys.kek_file)
+
+
+def _store(settings: Settings) -> str:
+    path = _existing(settings)
+    store = open_store(settings)
+    try:
+        store.probe()
+    finally:
+        store.close()
+    return f"{path or 'memory'} answers"
+
+
+def _vault(settings: Settings) -> str:
+    _existing(settings)
+    store = open_store(settings)
+    try:
+        keyrings = open_keyrings(settings, store)
+        keyrings.check()
+    finally:
+        store.close()
+    return f"the keyring of tenant {settings.tenant.id} opens"
+
+
+def _database(settings: Settings) -> str:
+    path = settings.state.path
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise CannotOpen(f"{path.parent} does not exist")
+        return f"{path} does not exist yet; it is made at the first start"
+    with open_database(settings) as state:
+        state.probe()
+    return f"{path} answers"
+
+
+def _tls(settings: Settings) -> str:
+    certificate, key = settings.tls.certificate, settings.tls.key
+    assert certificate is not None
+    assert key is not None
+    Certificates(certificate, key)
+    return f"{certificate} and its key fit"
+
+
+def _existing(settings: Settings) -> Path | None:
+    """The store's folder, which opening would make: a check makes nothing."""
+    path = settings.store.path
+    if settings.store.kind == "local" and path is not None and not path.is_dir():
+        raise CannotOpen(
+            f"{path} does not exist: make it with storj-bridge init, or mount its disk"
+        )
+    return path
+
+
+def _exposed(file: Path | None) -> str:
+    if file is not None and file.exists() and not is_private(file):
+        return f", but others can read {file}: chmod 600 it"
+    return ""

@@ -1,0 +1,86 @@
+"""``storj-bridge demo``: everything embedded, nothing to configure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bridge.app import CannotOpen
+from bridge.cli.mounting import how_to_mount
+from bridge.cli.output import in_words, json_option, say
+from bridge.serve.service import Started, run_service
+from bridge.settings import Settings, load
+from bridge.tenants.configured import new_secret
+from bridge.tenants.keks import new_kek
+from bridge.tenants.secret_files import SecretFileError, read_or_make
+
+USERNAME = "demo"
+
+
+@click.command()
+@click.option(
+    "--listen",
+    default="127.0.0.1:8080",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to listen; port 0 takes a free one.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("storj-bridge-data"),
+    show_default=True,
+    help="Where files, keys and database are kept.",
+)
+@json_option
+def demo(listen: str, data: Path, *, as_json: bool) -> None:
+    """Try it: an encrypted WebDAV store on this machine's disk.
+
+    Started again on the same --data it has the same files, credentials and keys.
+    """
+    with in_words(as_json=as_json):
+        settings, password = _prepare(listen, data.expanduser().absolute())
+
+        def told(started: Started) -> None:
+            url = started.webdav_url
+            facts: dict[str, object] = {
+                "webdav_url": url,
+                "username": USERNAME,
+                "password": password,
+                "pid": started.pid,
+                "data": str(data),
+            }
+            words = f"Files are kept encrypted in {data}\n\n{how_to_mount(url, USERNAME, password)}"
+            if started.identity is not None:
+                facts["recovery_identity"] = started.identity
+                words += (
+                    f"\nRecovery identity, shown this once: {started.identity}\n"
+                    "It opens every file with the stock age tool, without this program.\n"
+                )
+            say(facts, words + "\nStop with Ctrl-C.", as_json=as_json)
+
+        run_service(settings, told, create=True)
+
+
+def _prepare(listen: str, data: Path) -> tuple[Settings, str]:
+    """The demo's settings on ``data``, and its password; makes what is missing."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        read_or_make(data / "kek", new_kek)
+        password = read_or_make(data / "password", new_secret)
+    except OSError as error:
+        raise CannotOpen(f"{data}: {error.strerror}; choose a folder with --data") from None
+    except SecretFileError as error:
+        raise CannotOpen(str(error)) from None
+    settings = load(
+        None,
+        {
+            "listen": {"address": listen},
+            "store": {"kind": "local", "path": data / "store"},
+            "state": {"path": data / "state.db"},
+            "keys": {"kek_file": data / "kek"},
+            "tenant": {"id": "demo", "username": USERNAME, "secret_file": data / "password"},
+        },
+    )
+    return settings, password

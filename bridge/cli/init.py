@@ -1,0 +1,121 @@
+"""``storj-bridge init``: a commented configuration, keys, and the vault."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from bridge.app import CannotOpen, create_vault
+from bridge.cli.output import in_words, json_option, say
+from bridge.settings import load
+from bridge.tenants.configured import new_secret
+from bridge.tenants.keks import new_kek
+from bridge.tenants.secret_files import SecretFileError, read_or_make
+
+TEMPLATE = """\
+# Storj bridge: the service's configuration. Every setting is in docs/configuration.md.
+# Relative paths are relative to this file. Each key can be set in the environment too:
+# listen.address is STORJ_BRIDGE_LISTEN__ADDRESS.
+
+[listen]
+address = "127.0.0.1:8080"
+# Behind a reverse proxy: the URL it is reached by, and the proxy's own address.
+# public_url = "https://files.example.com"
+# trusted_proxies = ["127.0.0.1"]
+
+# [tls]                       # the bridge's own TLS, instead of a proxy's
+# certificate = "cert.pem"    # read again when it changes
+# key = "key.pem"
+
+[store]
+kind = "local"
+path = "store"
+
+[state]                       # locks and leases; can be lost and is made anew
+path = "state.db"
+
+[keys]                        # seals the vault's keyrings: without it nothing opens
+kek_file = "kek"
+
+[tenant]
+id = "main"
+username = "bridge"
+secret_file = "secret"
+
+[log]
+level = "info"                # debug shows names of files
+"""
+
+
+@click.command()
+@click.option(
+    "--config",
+    "-c",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("bridge.toml"),
+    show_default=True,
+    help="The configuration to write, or an existing one.",
+)
+@json_option
+def init(file: Path, *, as_json: bool) -> None:
+    """Write a configuration and keys, and make the vault; what exists is kept.
+
+    The recovery identity is shown this once and stored nowhere: keep it away from this machine.
+    """
+    with in_words(as_json=as_json):
+        written = _write(file)
+        settings = load(file)
+        try:
+            if settings.keys.kek is None and settings.keys.kek_file is not None:
+                read_or_make(settings.keys.kek_file, new_kek)
+            if settings.tenant.secret is None and settings.tenant.secret_file is not None:
+                read_or_make(settings.tenant.secret_file, new_secret)
+        except SecretFileError as error:
+            raise CannotOpen(str(error)) from None
+        except OSError as error:
+            raise CannotOpen(f"{error.filename}: {error.strerror}") from None
+        identity = create_vault(settings)
+        facts: dict[str, object] = {
+            "config": str(file),
+            "config_written": written,
+            "username": settings.tenant.username,
+            "secret_file": str(settings.tenant.secret_file),
+            "kek_file": str(settings.keys.kek_file),
+            "vault_made": identity is not None,
+        }
+        words = [
+            f"Configuration  {file} ({'written' if written else 'kept'})",
+            f"Key            {settings.keys.kek_file or 'from the environment'}",
+            f"User name      {settings.tenant.username}",
+            f"Password       in {settings.tenant.secret_file or 'the environment'}",
+        ]
+        if identity is None:
+            words.append("Vault          kept")
+        else:
+            facts["recovery_identity"] = identity
+            words += [
+                "Vault          made",
+                "",
+                f"Recovery identity, shown this once: {identity}",
+                "It opens every file with the stock age tool, without this program and its key.",
+                "Keep it, and a copy of the key, somewhere else.",
+            ]
+        words += ["", f"Next: storj-bridge check --config {file}"]
+        say(facts, "\n".join(words), as_json=as_json)
+
+
+def _write(file: Path) -> bool:
+    """Write the template where there is no file; whether it did."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise CannotOpen(f"{file}: cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(TEMPLATE)
+    return True

@@ -1,0 +1,71 @@
+"""How every command speaks: words or one JSON object, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import IO, Any
+
+import click
+
+from bridge.app import CannotOpen
+from bridge.serve.process import CannotListen
+from bridge.serve.tls import TlsError
+from bridge.settings import SettingsError
+
+
+class Exit(IntEnum):
+    """Exit codes, as ``docs/cli.md`` lists them."""
+
+    OK = 0
+    FOUND = 1
+    """``check`` or ``fsck`` found something wrong."""
+    USAGE = 2
+    """Unknown option or argument (click's own)."""
+    SETTINGS = 3
+    LISTEN = 4
+    STORAGE = 5
+    """Store, database, keys or vault cannot be used."""
+
+
+class Failed(click.ClickException):
+    """A command that could not do its work. With ``as_json`` it says so as one JSON object."""
+
+    def __init__(self, message: str, code: Exit, *, as_json: bool) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]
+        self._as_json = as_json
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Words on standard error; as JSON on standard output."""
+        if self._as_json:
+            error = {"code": int(self.exit_code), "message": self.message}
+            click.echo(json.dumps({"error": error}))
+        else:
+            for line in self.message.splitlines():
+                click.echo(f"storj-bridge: {line}", err=True)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Speak JSON on standard output.")
+"""``--json``, the same for every command."""
+
+
+def say(data: Mapping[str, object], words: str, *, as_json: bool) -> None:
+    """Print a result, at once."""
+    click.echo(json.dumps(data) if as_json else words)
+    click.get_text_stream("stdout").flush()
+
+
+@contextmanager
+def in_words(*, as_json: bool) -> Iterator[None]:
+    """Turn what can go wrong into ``Failed``; a traceback is for faults of the bridge only."""
+    try:
+        yield
+    except (SettingsError, TlsError) as error:
+        raise Failed(str(error), Exit.SETTINGS, as_json=as_json) from None
+    except CannotListen as error:
+        raise Failed(str(error), Exit.LISTEN, as_json=as_json) from None
+    except CannotOpen as error:
+        raise Failed(str(error), Exit.STORAGE, as_json=as_json) from None

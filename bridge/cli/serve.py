@@ -1,0 +1,33 @@
+"""``storj-bridge serve``: the service, from a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bridge.cli.output import in_words, json_option, say
+from bridge.serve.service import Started, run_service
+from bridge.settings import load
+
+
+@click.command()
+@click.option(
+    "--config",
+    "-c",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The configuration, as init writes it.",
+)
+@json_option
+def serve(file: Path, *, as_json: bool) -> None:
+    """Serve files until SIGTERM or SIGINT."""
+    with in_words(as_json=as_json):
+        settings = load(file)
+
+        def told(started: Started) -> None:
+            facts = {"webdav_url": started.webdav_url, "pid": started.pid}
+            say(facts, f"Serving {started.webdav_url}", as_json=as_json)
+
+        run_service(settings, told)

@@ -1,0 +1,89 @@
+"""Around the door: uploads take turns, answers are counted, and the access log is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from bridge.http.answer import refusal
+from bridge.http.errors import Overloaded
+from bridge.telemetry.metrics import Metrics
+from bridge.webdav import Served
+
+_log = structlog.get_logger()
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Front:
+    """What stands before one door.
+
+    ``uploads``: PUTs that may stream at once; ``wait``: seconds one waits for its turn before 503.
+    """
+
+    def __init__(self, metrics: Metrics, *, door: str, uploads: int, wait: float) -> None:
+        self._metrics = metrics
+        self._door = door
+        self._turns = asyncio.Semaphore(uploads)
+        self._wait = wait
+        self.running = 0
+        """Requests under way, also those whose clients have gone."""
+        self.uploads = 0
+        """PUTs under way."""
+
+    def around(self, handler: Handler) -> Handler:
+        """``handler`` with turns and counts."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await self._handle(handler, request)
+
+        return handle
+
+    async def _handle(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        self.running += 1
+        try:
+            if request.method == "PUT":
+                response = await self._in_turn(handler, request)
+            else:
+                response = await handler(request)
+        finally:
+            self.running -= 1
+        sent = response.body_length if response.prepared else response.content_length or 0
+        if request.method == "HEAD":
+            sent = 0
+        self._metrics.bodies(self._door, request.content.total_bytes, sent)
+        return response
+
+    async def _in_turn(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(self._wait):
+                await self._turns.acquire()
+        except TimeoutError:
+            busy = Overloaded("too many uploads at once; try again")
+            busy.close = True  # its body has not been read
+            return refusal(busy)
+        self.uploads += 1
+        try:
+            return await handler(request)
+        finally:
+            self.uploads -= 1
+            self._turns.release()
+
+    def served(self, served: Served) -> None:
+        """One line of the access log, and its figures; the target only at debug level."""
+        self._metrics.request(self._door, served.method, served.status, served.seconds)
+        with structlog.contextvars.bound_contextvars(request_id=served.request_id):
+            _log.info(
+                "request",
+                door=self._door,
+                method=served.method,
+                status=served.status,
+                seconds=round(served.seconds, 6),
+                client=served.address,
+                username=served.principal,
+                user_agent=served.agent,
+            )
+            _log.debug("request target", method=served.method, target=served.target)

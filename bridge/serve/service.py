@@ -1,0 +1,173 @@
+"""The whole service: services, door, health and background work, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from bridge import __version__
+from bridge.app import Background, Services, free_bytes, kek_text, secret_of
+from bridge.http.limits import Limits
+from bridge.http.server import Server
+from bridge.serve.access import Front
+from bridge.serve.health import Health
+from bridge.serve.process import Serving, bind, close_all, run, serve, with_health
+from bridge.serve.tls import Certificates
+from bridge.settings import Settings
+from bridge.telemetry.logs import configure_logs
+from bridge.telemetry.metrics import Metrics
+from bridge.tenants.api import Credential
+from bridge.webdav import Quota, WebDAVDoor
+
+_log = structlog.get_logger()
+
+BACKGROUND_SECONDS = 5.0
+"""Longest wait for a background thread at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What whoever started the service is told, once it accepts requests."""
+
+    webdav_url: str
+    pid: int
+    identity: str | None
+    """The recovery identity, if the vault was made just now."""
+
+
+def run_service(
+    settings: Settings, started: Callable[[Started], None], *, create: bool = False
+) -> None:
+    """Serve until told to stop. ``create``: make the vault where there is none.
+
+    Raises CannotListen, CannotOpen, TlsError.
+    """
+    log = settings.log
+    secrets = [secret_of(settings), *kek_text(settings).split()]
+    configure_logs(log.level, log.format, secrets=secrets)
+    with ExitStack() as opened:
+        certificates = _certificates(settings)
+        sockets = bind(settings.listen.address)
+        opened.callback(close_all, sockets)
+        figures: Sequence[socket.socket] = ()
+        if settings.metrics.address is not None:
+            figures = bind(settings.metrics.address)
+            opened.callback(close_all, figures)
+        metrics = Metrics(__version__)
+        services = opened.enter_context(Services.open(settings, metrics, create=create))
+        services.watch(metrics)
+        background = Background(services)
+        background.start()
+        opened.callback(background.stop, BACKGROUND_SECONDS)
+        _log.info("starting", version=__version__, store=settings.store.kind)
+        run(_serve(settings, services, metrics, certificates, sockets, figures, started))
+    _log.info("stopped")
+
+
+async def _serve(
+    settings: Settings,
+    services: Services,
+    metrics: Metrics,
+    certificates: Certificates | None,
+    sockets: Sequence[socket.socket],
+    figures: Sequence[socket.socket],
+    started: Callable[[Started], None],
+) -> None:
+    limits = settings.limits
+    listen = settings.listen
+    front = Front(metrics, door="webdav", uploads=limits.uploads, wait=limits.queue_seconds)
+    door = WebDAVDoor(
+        authenticator=services.authenticator,
+        tree_for=lambda _credential: services.tree,
+        locks_for=lambda credential: services.state.locks(credential.tenant.id),
+        quota_for=_quota(settings),
+        limits=door_limits(settings),
+        path=listen.webdav_path,
+        public_url=listen.public_url,
+        proxies=map(str, listen.trusted_proxies),
+        served=front.served,
+    )
+    metrics.watch("uploads", "PUTs under way.", lambda: front.uploads)
+    metrics.watch("requests_running", "Requests under way.", lambda: front.running)
+    metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: door.outstanding)
+    health = Health(
+        services.checks(),
+        metrics,
+        # A proxy on this machine could look like a local program, so it gets no figures.
+        metrics_to_local=listen.public_url is None and not listen.trusted_proxies,
+    )
+
+    def ready() -> None:
+        started(Started(_url(settings, sockets, door.root), os.getpid(), services.identity))
+
+    async def wind_up() -> None:
+        # Requests of clients that have gone, and what workers still do for them.
+        async with asyncio.timeout(limits.stop_seconds / 2):
+            while front.running or door.outstanding:  # noqa: ASYNC110 - threads count one of them
+                await asyncio.sleep(0.02)
+
+    try:
+        await serve(
+            Serving(
+                Server(with_health(health, front.around(door.handle)), door_limits(settings)),
+                sockets,
+                health,
+                limits.stop_seconds,
+                certificates,
+                figures,
+                ready,
+                wind_up,
+            )
+        )
+    except TimeoutError:
+        _log.warning("work was still under way at the end")
+    finally:
+        door.close()
+
+
+def door_limits(settings: Settings) -> Limits:
+    """The limits as the HTTP layer takes them."""
+    limits = settings.limits
+    return Limits(
+        connections=limits.connections,
+        header_line=limits.header_bytes,
+        headers=limits.headers,
+        idle=limits.idle_seconds,
+        rate=limits.minimum_bytes_per_second,
+        keepalive=limits.keepalive_seconds,
+        small_body=limits.body_bytes,
+        threads=limits.threads,
+        long_threads=limits.long_threads,
+        queue=limits.queue,
+        wait=limits.queue_seconds,
+    )
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    tls = settings.tls
+    if tls.certificate is None or tls.key is None:
+        return None
+    return Certificates(tls.certificate, tls.key)
+
+
+def _quota(settings: Settings) -> Callable[[Credential], Quota]:
+    return lambda _credential: Quota(used=None, available=free_bytes(settings))
+
+
+def _url(settings: Settings, sockets: Sequence[socket.socket], root: str) -> str:
+    """The WebDAV root as clients reach it; ``root`` has the public URL's path already."""
+    public = settings.listen.public_url
+    if public is not None:
+        prefix = settings.listen.prefix
+        return public.removesuffix(prefix) + root
+    scheme = "http" if settings.tls.certificate is None else "https"
+    address = settings.listen.address
+    host = socket.gethostname() if address.host in {"0.0.0.0", "::"} else address.host  # noqa: S104
+    port = sockets[0].getsockname()[1]
+    return f"{scheme}://{address._replace(host=host, port=port)}{root}"
