@@ -159,6 +159,7 @@ class Writer:
             self._disconnect()
         except StateUnavailable as error:
             failure = error
+            self._disconnect()
         except BaseException:
             self._disconnect()
             self._fail(batch, failure)
@@ -174,12 +175,18 @@ class Writer:
                 job.result = job.work(cursor, now)
             except StateError as error:
                 job.error = error
+            except sqlite.DriverError:
+                raise
+            except Exception as error:
+                job.error = error
+                raise StateUnavailable("a change beside this one has a fault") from error
         cursor.execute("COMMIT")
 
     def _fail(self, batch: list[_Job[object]], failure: StateUnavailable) -> None:
         for job in batch:
-            # One for each: threads that raise one exception would share its traceback.
-            job.error = StateUnavailable(str(failure))
+            if job.error is None:
+                # One for each: threads that raise one exception would share its traceback.
+                job.error = StateUnavailable(str(failure))
 
     def _open(self) -> sqlite.Cursor:
         self._connection = self._connect()

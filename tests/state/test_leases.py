@@ -163,10 +163,10 @@ def test_a_lease_is_renewed_when_a_third_of_its_life_is_over(
 
 
 def test_the_heartbeat_renews_by_itself(database: Database) -> None:
-    state = database.open(real=True, ttl=0.3)
+    state = database.open(real=True, ttl=1.5)
     with state.tree("v").acquire([ONE], [Touch(A, links=False)], wait=0) as lease:
         first = lease.renewed
-        until(lambda: lease.renewed >= first + 0.5)
+        until(lambda: lease.renewed > first)
         assert lease.finish()
 
 

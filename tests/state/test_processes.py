@@ -89,7 +89,7 @@ def test_a_killed_holders_lease_runs_out_and_its_directories_are_raised(
     state = database.open(real=True, ttl=2.0)
     tree = state.tree("v")
     before = tree.read([A, B])
-    holder = Holder(database.url, ttl=1.0)
+    holder = Holder(database.url, ttl=2.0)
     holder.kill()
     assert [each.changing for each in tree.read([A, B])] == [True, True]
     with pytest.raises(LeaseBusy):
