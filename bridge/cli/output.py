@@ -53,9 +53,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Speak JSON o
 
 
 def say(data: Mapping[str, object], words: str, *, as_json: bool) -> None:
-    """Print a result, at once."""
+    """Print a result; click flushes it at once."""
     click.echo(json.dumps(data) if as_json else words)
-    click.get_text_stream("stdout").flush()
 
 
 @contextmanager
