@@ -93,20 +93,26 @@ class Seen:
     properties: tuple[tuple[str, str], ...]
 
 
-def picture(tree: FileTree, *, exact_names: bool = True) -> dict[tuple[str, ...], Seen]:
+def picture(
+    tree: FileTree, *, exact_names: bool = True, digests: dict[str, str] | None = None
+) -> dict[tuple[str, ...], Seen]:
     """Everything in a tree that can be compared with another tree.
 
-    ``exact_names``: names as shown; else in their normalized form.
+    ``exact_names``: names as shown; else in their normalized form. ``digests``: those of contents
+    read before, by etag, which are not read again.
     """
+    digests = {} if digests is None else digests
     seen = {}
     for path, entry in walk(tree):
         assert not entry.damaged, path
         names = path.names if exact_names else tuple(map(normalized, path.names))
         file = not entry.is_directory
+        if file and entry.etag not in digests:
+            digests[entry.etag] = hashlib.sha256(read(tree, path)).hexdigest()
         seen[names] = Seen(
             is_directory=entry.is_directory,
             size=entry.size,
-            digest=hashlib.sha256(read(tree, path)).hexdigest() if file else "",
+            digest=digests[entry.etag] if file else "",
             mtime=entry.mtime if file else None,
             content_type=entry.content_type,
             properties=tuple(sorted(tree.properties(path).items())),
