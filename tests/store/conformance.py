@@ -233,6 +233,16 @@ class StoreConformance:
                 change("source", "a//b")
         assert keys(store.list("", recursive=True)) == ["source"]
 
+    def test_under_a_key_no_object_can_have_nothing_is_found(self, store: ObjectStore) -> None:
+        for key in ("", "/", "/a", "a/", "a//b", "..", "a/../b", "nul\0", "\ud800", "a/" * 900):
+            with pytest.raises((NotFound, InvalidKey)):
+                store.stat(key)
+            with pytest.raises((NotFound, InvalidKey)):
+                store.get(key)
+            with contextlib.suppress(InvalidKey):
+                store.delete(key)
+        assert keys(store.list("", recursive=True)) == []
+
     # if_absent
 
     def test_a_commit_if_absent_is_refused_where_an_object_is(self, store: ObjectStore) -> None:

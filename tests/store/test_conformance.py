@@ -11,8 +11,11 @@ from bridge.store.api import ObjectStore
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
 from tests.store.conformance import StoreConformance
+from tests.store.faulty import CountingStore, FaultyStore, Script
 
 STORES: dict[str, Callable[[Path], ObjectStore]] = {
+    "counting": lambda _root: CountingStore(MemoryStore()),
+    "faulty": lambda _root: FaultyStore(MemoryStore(), Script()),
     "local": lambda root: LocalStore(root / "store"),
     "memory": lambda _root: MemoryStore(),
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.store.api import Metadata, ObjectInfo, TooLarge
 
@@ -25,11 +25,11 @@ CONTENT = 2 * SLOT
 _MAGIC = b"sbobj 1\n"
 _HEAD = struct.Struct(">8sIH")
 _BODY = struct.Struct(">QQd16s")
+_BOTH = struct.Struct(_HEAD.format + _BODY.format[1:])
 _LENGTH = struct.Struct(">H")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One valid slot. ``version`` is 16 random bytes."""
 
     sequence: int
@@ -62,11 +62,10 @@ def fresh(slot: Slot, key: str) -> bytes:
 
 def read(header: bytes, length: int) -> Slot | None:
     """The slot that counts in a file of ``length`` bytes, or None when the file is damaged."""
-    first = _unpack(header, 0)
+    slot = _unpack(header, 0)
     second = _unpack(header, SLOT)
-    slot = max(
-        (slot for slot in (first, second) if slot), key=lambda slot: slot.sequence, default=None
-    )
+    if slot is None or (second is not None and second.sequence > slot.sequence):
+        slot = second
     return slot if slot is not None and slot.size + CONTENT == length else None
 
 
@@ -79,18 +78,17 @@ def _unpack(header: bytes, start: int) -> Slot | None:
     if not header.startswith(_MAGIC, start):
         return None
     try:
-        _, checksum, length = _HEAD.unpack_from(header, start)
-        start += _HEAD.size
-        end = start + length
-        if zlib.crc32(memoryview(header)[start:end]) != checksum:
+        _, checksum, length, sequence, size, modified, version = _BOTH.unpack_from(header, start)
+        at = start + _HEAD.size
+        end = at + length
+        if zlib.crc32(header[at:end]) != checksum:
             return None
-        sequence, size, modified, version = _BODY.unpack_from(header, start)
+        at += _BODY.size
         texts = []
-        start += _BODY.size
-        while start < end:
-            (length,) = _LENGTH.unpack_from(header, start)
-            start += _LENGTH.size + length
-            texts.append(header[start - length : start].decode())
+        while at < end:
+            (length,) = _LENGTH.unpack_from(header, at)
+            at += 2 + length
+            texts.append(header[at - length : at].decode())
         metadata = dict(zip(texts[::2], texts[1::2], strict=True))
     except (struct.error, ValueError):
         return None  # its checksum is right, but no such slot is ever written

@@ -1,10 +1,13 @@
 """Where an object lies: keys to paths and back.
 
-Each component of a key becomes a name of ``[a-z0-9_-]`` in which ``=a`` stands for ``A`` and
-``%2e`` for any other byte, so that upper case survives a file system that ignores case, and
-nothing is special to any. A suffix says what it is: ``.o`` an object, ``.d`` the directory of
-what lies below this component, so that the keys ``a`` and ``a/b`` may both exist. A name longer
-than file systems allow is cut into pieces: each but the last is a directory with suffix ``.c``.
+Each component of a key becomes a name of ``[a-z0-9_-]``, in which ``%2e`` stands for any other
+byte, so that no character is special to any file system. Upper case is written as lower case, to
+survive a file system that ignores case, and a mask after ``=`` says where: the name's letters are
+its bits, the last one the lowest, in hexadecimal. ``aBc`` is ``abc=2``.
+
+A suffix says what it is: ``.o`` an object, ``.d`` the directory of what lies below this component,
+so that the keys ``a`` and ``a/b`` may both exist. A name longer than file systems allow is cut
+into pieces: each but the last is a directory with suffix ``.c``.
 """
 
 from __future__ import annotations
@@ -20,20 +23,24 @@ CONTINUED = ".c"
 _PIECE = 250
 """Characters of a name before its suffix: file systems allow 255 in all."""
 
-_ESCAPED = re.compile(r"(?:[a-z0-9_-]|=[a-z]|%[0-9a-f]{2})+")
+_WRITTEN = re.compile(r"((?:[a-z0-9_-]|%[0-9a-f]{2})+)(?:=([0-9a-f]+))?")
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]")
+
+_UPPER = {code: "1" if chr(code).isupper() else "0" for code in range(128)}
+"""For str.translate: a name as the binary number of its mask."""
+
+_FLIPS = {ord("0"): 0x00, ord("1"): 0x20}
+"""For str.translate: a mask in binary as what an upper case letter differs by from a lower."""
 
 
 class _Escapes(dict[int, str]):
-    """For str.translate: how each character is written, worked out once."""
+    """For str.translate: how each character is written, case aside; worked out once."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
-        if re.fullmatch(r"[a-z0-9_-]", char):
-            written = char
-        elif re.fullmatch(r"[A-Z]", char):
-            written = "=" + char.lower()
-        else:
-            written = "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+        raw = char.encode("utf-8", "surrogatepass")
+        written = char if _PLAIN.fullmatch(char) else "".join(f"%{byte:02x}" for byte in raw)
         if code < 128:  # a bound on what is kept
             self[code] = written
         return written
@@ -42,13 +49,15 @@ class _Escapes(dict[int, str]):
 _ESCAPES = _Escapes()
 
 
-def _pieces(component: str) -> list[str]:
+def _written(component: str) -> str:
     name = component.translate(_ESCAPES)
-    return [name[start : start + _PIECE] for start in range(0, len(name), _PIECE)] or [""]
+    lower = name.lower()
+    return name if name == lower else f"{lower}={int(name.translate(_UPPER), 2):x}"
 
 
 def _path(component: str, suffix: str) -> str:
-    *front, last = _pieces(component)
+    name = _written(component)
+    *front, last = (name[start : start + _PIECE] for start in range(0, max(1, len(name)), _PIECE))
     return "".join(f"{piece}{CONTINUED}/" for piece in front) + last + suffix
 
 
@@ -73,14 +82,16 @@ def place_of(key: str) -> tuple[str, str]:
 
 def component_of(name: str) -> str | None:
     """The component written as ``name``, its pieces joined; None where none is (a stray file)."""
-    if _ESCAPED.fullmatch(name) is None:
+    match = _WRITTEN.fullmatch(name)
+    if match is None:
         return None
-    if "=" in name:
-        first, *rest = name.split("=")
-        name = first + "".join([piece[0].upper() + piece[1:] for piece in rest])
-    if "%" in name:
-        try:
-            name = unquote(name, errors="strict")
-        except UnicodeDecodeError:
-            return None
-    return name
+    name, mask = match.groups()
+    try:
+        if mask:
+            # As numbers, because this is done for each object of a listing.
+            flips = f"{int(mask, 16):0{len(name)}b}".translate(_FLIPS).encode()
+            upper = int.from_bytes(name.encode()) ^ int.from_bytes(flips)
+            name = upper.to_bytes(len(name)).decode()
+        return unquote(name, errors="strict") if "%" in name else name
+    except (OverflowError, UnicodeDecodeError):
+        return None

@@ -6,15 +6,17 @@ Its order is that of the paths, name by name, so a cursor is a key's path, to be
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 from bridge.store import deadline
 from bridge.store.api import ObjectInfo
 from bridge.store.local.directories import Directories
+from bridge.store.local.disk import Disk
 from bridge.store.local.files import describe
 from bridge.store.local.layout import (
     CONTINUED,
@@ -27,6 +29,9 @@ from bridge.store.local.layout import (
 
 _NAMES = 100_000
 """Most names of one directory in memory; about 150 bytes each."""
+
+_RUN = 64
+"""Objects whose files are read ahead of the one who reads the listing."""
 
 
 @dataclass(slots=True)
@@ -47,7 +52,8 @@ class _Level:
 class Listing:
     """The walks through the objects in ``directories``."""
 
-    def __init__(self, directories: Directories) -> None:
+    def __init__(self, disk: Disk, directories: Directories) -> None:
+        self._disk = disk
         self._directories = directories
 
     def walk(self, prefix: str, cursor: str | None, *, recursive: bool) -> Iterator[ObjectInfo]:
@@ -75,15 +81,18 @@ class Listing:
                 after = level.cursor[1:] if on_way else []
                 levels.append(self._enter(path, level.prefix, written, after))
                 continue
+            if name.endswith(OBJECT):
+                # A run of objects at once: opening their directory costs more than a file.
+                names = [name, *islice(level.names, _RUN - 1)]
+                run = list(takewhile(_is_object, names))
+                level.names = chain(names[len(run) :], level.names)
+                yield from self._describe(level, run)
+                continue
             component = component_of(written)
             if component is None:
                 continue  # not written by a store
             key = level.prefix + component
-            if name.endswith(OBJECT):
-                info = self._describe(level.path, name, key)
-                if info is not None:
-                    yield info
-            elif recursive:
+            if recursive:
                 after = level.cursor[1:] if on_way else []
                 levels.append(self._enter(path, f"{key}/", "", after))
             elif not on_way and self._holds_objects(path):
@@ -118,16 +127,23 @@ class Listing:
                 return
             last = names[-1]
 
-    def _describe(self, path: str, name: str, key: str) -> ObjectInfo | None:
-        deadline.check(key)
-        try:
-            fd = self._directories.open(path, name, os.O_RDONLY)
-        except FileNotFoundError:
-            return None  # deleted since its directory was read
-        try:
-            return describe(fd, key)
-        finally:
-            os.close(fd)
+    def _describe(self, level: _Level, names: Sequence[str]) -> Sequence[ObjectInfo]:
+        deadline.check(level.prefix)
+        found = []
+        with contextlib.suppress(FileNotFoundError), self._directories.find(level.path) as above:
+            for name in names:
+                component = component_of(level.written + name[: -len(OBJECT)])
+                if component is None:
+                    continue  # not written by a store
+                try:
+                    fd = self._disk.open(name, os.O_RDONLY, above)
+                except FileNotFoundError:
+                    continue  # deleted since its directory was read
+                try:
+                    found.append(describe(fd, level.prefix + component))
+                finally:
+                    os.close(fd)
+        return found
 
     def _holds_objects(self, path: str) -> bool:
         """Whether there is an object anywhere below; a power cut may leave empty directories."""
@@ -147,3 +163,7 @@ def _path_of(cursor: str) -> list[str]:
         return directory_of(cursor[:-1]).split("/")
     directory, name = place_of(cursor)
     return [*directory.split("/"), name] if directory else [name]
+
+
+def _is_object(name: str) -> bool:
+    return name.endswith(OBJECT)

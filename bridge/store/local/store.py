@@ -64,7 +64,7 @@ class LocalStore:
                 os.close(fd)
         except OSError as error:
             raise meaning(error) from error
-        self._listing = Listing(self._objects)
+        self._listing = Listing(self._disk, self._objects)
         self._multiparts = Multiparts(self._disk, self._uploads, self._scratch, clock)
 
     def put(self, key: str) -> LocalUpload:
