@@ -36,7 +36,8 @@ def test_davfs2_writes_appends_renames_and_deletes(
         (mounted / "gone").unlink()
         (mounted / "empty").mkdir()
         (mounted / "empty").rmdir()
-        assert read_tree(mounted).keys() == {"two", "two/inside", "two/renamed"}
+        # davfs2 shows a folder of its own, for what it could not upload: nothing is in it.
+        assert read_tree(mounted).keys() == {"lost+found", "two", "two/inside", "two/renamed"}
     assert dav.tree(folder) == {
         "two": None,
         "two/inside": b"inside",

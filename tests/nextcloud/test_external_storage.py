@@ -67,7 +67,9 @@ def test_an_overwritten_file_keeps_versions_that_can_be_restored(
     assert mounted.dav.get(f"{FOLDER}/{place}/file.txt") == texts[2]
     dav = mounted.cloud.dav()
     versions = f"versions/{ADMIN}/versions/{file_id(mounted.files, path)}"
-    kept = {dav.get(f"{versions}/{name}"): name for name in dav.names(versions)}
+    # The list has the current content too, which cannot be read by this address.
+    read = {name: dav.request("GET", f"{versions}/{name}") for name in dav.names(versions)}
+    kept = {answer.body: name for name, answer in read.items() if answer.status == 200}
     assert {texts[0], texts[1]} <= set(kept)
     dav.move(f"{versions}/{kept[texts[0]]}", f"versions/{ADMIN}/restore/target")
     assert mounted.files.get(path) == texts[0]
