@@ -1,1 +1,1 @@
-"""Vault format 1: keys, names, records and bodies. Bytes and keys only; no paths, stores or HTTP."""
+"""Vault format 1: keys, names, records and bodies. No paths, stores or HTTP."""

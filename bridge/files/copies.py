@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -29,6 +30,9 @@ INTENT_LIFE = 24 * 3600.0
 
 INTENT_RENEWAL = 60.0
 """Seconds between renewals of a running copy's intent."""
+
+_MOST_VISITS = 8
+"""A directory moved about while it is copied may be met again; one linked in a circle, for ever."""
 
 Link = Callable[[Record], bool]
 """Gives a finished copy its name; returns whether the place was free."""
@@ -127,7 +131,7 @@ class Copies:
     def _copy_members(self, source: bytes, copy: bytes, intent: _Intent) -> None:
         vault = self._vault
         waiting = [(source, copy)]
-        seen = {source, copy}
+        visits = Counter([source])
         while waiting:
             source, copy = waiting.pop()
             for node in vault.nodes.in_directory(source):
@@ -136,9 +140,9 @@ class Copies:
                 there = vault.walker.at([copy], (), node.entry.name)
                 child = self._copy_member(here, there)
                 if child is not None:
-                    if child[0] in seen:
-                        raise DamagedFile("a folder lies within itself; run fsck")
-                    seen.update(child)
+                    visits[child[0]] += 1
+                    if visits[child[0]] > _MOST_VISITS:
+                        raise DamagedFile("a folder lies at many places, or in itself; run fsck")
                     waiting.append(child)
 
     def _copy_member(self, here: Place, there: Place) -> tuple[bytes, bytes] | None:

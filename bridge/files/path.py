@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from unicodedata import ucd_3_2_0
 from urllib.parse import quote, unquote_to_bytes
 
+from bridge.crypto.names import normalize
 from bridge.files.errors import InvalidPath
 
 NAME_LIMIT = 255
@@ -82,7 +82,7 @@ class Path:
         """
         if "".join(self.names).isascii():
             return self
-        return Path(tuple(ucd_3_2_0.normalize("NFC", name) for name in self.names))
+        return Path(tuple(map(normalize, self.names)))
 
     def quoted(self) -> str:
         """As an absolute path in a URL, every byte outside RFC 3986's pchar escaped."""

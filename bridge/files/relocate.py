@@ -8,6 +8,7 @@ from bridge.files.change import Change, StaleError, looking_again
 from bridge.files.copies import Copies
 from bridge.files.errors import (
     AlreadyExists,
+    Busy,
     DamagedFile,
     IntoItself,
     NoSuchFile,
@@ -20,6 +21,8 @@ from bridge.files.path import Path
 from bridge.files.vault import Vault
 from bridge.files.walk import Fate, Place
 from bridge.store.api import NotFound
+
+_TARGET_GONE = "the target folder was moved or deleted meanwhile"
 
 
 class Relocator:
@@ -70,9 +73,9 @@ class Relocator:
             self._make_way(change, there, old)
             record, version = self._show_as(there, here, node, record)
             self._move_entry(here, there, record)
-            if vault.walker.fate(there) is Fate.REMOVED:
+            if self._must_undo(there, old):
                 vault.store.move(there.key, here.key)
-                raise NoSuchParent("the target folder was deleted meanwhile")
+                raise NoSuchParent(_TARGET_GONE)
             change.became(here, None)
             change.became(there, vault.node(there, record, version))
         self._discard(old)
@@ -112,12 +115,11 @@ class Relocator:
             self._make_way(change, there, old)
             free = old is None or old.directory_id is not None
             copied = self._copies.copy_file(here.key, record, there, free=free)
-            if vault.walker.fate(there) is Fate.REMOVED:
+            if self._must_undo(there, old):
                 vault.store.delete(there.key)
                 vault.extras.discard(copied.record)
                 self._discard(old)
-                change.became(there, None)
-                raise NoSuchParent("the target folder was deleted meanwhile")
+                raise NoSuchParent(_TARGET_GONE)
             change.became(there, copied)
         self._discard(old)
         return old is None
@@ -167,13 +169,21 @@ class Relocator:
                 vault.shown(copy, there), vault.extras.properties(copy)
             )
             version = vault.put_record(there.key, shown, sealed)
-            if vault.walker.fate(there) is Fate.REMOVED:
-                vault.remove_directory(there.key, copy.object_id)
-                change.became(there, None)
-                raise NoSuchParent("the target folder was deleted meanwhile")
+            vault.check_linked(there, copy.object_id)
             change.became(there, vault.node(there, shown, version))
         self._discard(old)
         return old is None
+
+    def _must_undo(self, there: Place, old: Node | None) -> bool:
+        """Whether what was just put at ``there`` must be taken away again.
+
+        Raises Busy where the target folder may live on elsewhere and what it held is replaced:
+        there the change has happened, and is not acknowledged.
+        """
+        fate = self._vault.walker.fate(there)
+        if fate is Fate.MOVED and old is not None:
+            raise Busy("the target folder was moved while something in it was replaced; look again")
+        return fate is not Fate.LINKED
 
     def _ask(self, guard: Guard, there: Place, old: Node | None, *, overwrite: bool) -> None:
         guard(None if old is None else old.entry)

@@ -12,10 +12,11 @@ from bridge.crypto.vault import VaultKeys
 from bridge.files.cache import DirectoryCache
 from bridge.files.change import Changes
 from bridge.files.content import STANDALONE
+from bridge.files.errors import NoSuchParent
 from bridge.files.extras import Extras
 from bridge.files.layout import ID_SIZE, RECORD, Layout
 from bridge.files.node import Node, Nodes, entry_of
-from bridge.files.walk import Place, Walker
+from bridge.files.walk import Fate, Place, Walker
 from bridge.state.api import TreeState
 from bridge.store.api import Exists, NotFound, ObjectStore
 
@@ -98,6 +99,18 @@ class Vault:
             self.store.move(key, removed)
         except NotFound:
             self.store.stat(removed)
+
+    def check_linked(self, place: Place, directory: bytes) -> None:
+        """After a directory was linked at ``place``: raise NoSuchParent unless it hangs there.
+
+        Under a removed directory it is handed to the reaper whole. Under one that was moved it is
+        left: others may have used it by now.
+        """
+        fate = self.walker.fate(place)
+        if fate is Fate.REMOVED:
+            self.remove_directory(place.key, directory)
+        if fate is not Fate.LINKED:
+            raise NoSuchParent("the folder was moved or deleted meanwhile")
 
     def put_removed(self, directory: bytes) -> None:
         """Hand a directory that is linked nowhere to the reaper."""

@@ -33,7 +33,6 @@ from bridge.files.reaper import Reaper
 from bridge.files.relocate import Relocator
 from bridge.files.translate import translate, translated
 from bridge.files.vault import Vault
-from bridge.files.walk import Fate
 from bridge.files.writer import VaultWriter
 from bridge.state.api import DirectoryState, StateError
 from bridge.store.api import Exists, NotFound, StoreError
@@ -208,10 +207,7 @@ class VaultTree:
                 version = vault.put_record(place.key, record, vault.keys.seal_record(record))
             except Exists:
                 raise AlreadyExists(f"something is at {path} already") from None
-            if vault.walker.fate(place) is Fate.REMOVED:
-                vault.store.delete(place.key)
-                change.became(place, None)
-                raise NoSuchParent("the folder was deleted meanwhile")
+            vault.check_linked(place, record.object_id)
             node = vault.node(place, record, version)
             change.became(place, node)
         return replace(node.entry, mtime=vault.state.read([record.object_id])[0].mtime)

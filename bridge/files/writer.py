@@ -6,7 +6,7 @@ from bridge.crypto.record import Kind, Record
 from bridge.files.api import Buffer, Entry, Guard, no_guard
 from bridge.files.change import StaleError
 from bridge.files.content import ContentWriter
-from bridge.files.errors import IsDirectory, NoSuchParent
+from bridge.files.errors import Busy, IsDirectory, NoSuchParent
 from bridge.files.layout import RECORD
 from bridge.files.node import Node, shown_name
 from bridge.files.translate import translated
@@ -72,12 +72,15 @@ class VaultWriter:
             record, sealed = self._seal(old)
             version = self._commit(record, sealed, free=old is None)
             node = vault.node(place, record, version)
-            if vault.walker.fate(place) is Fate.REMOVED:
+            fate = vault.walker.fate(place)
+            if fate is not Fate.LINKED:
+                if old is not None and fate is Fate.MOVED:
+                    # The old content is gone, and the folder may live on elsewhere.
+                    raise Busy("the folder was moved while the file was being replaced; look again")
                 vault.store.delete(place.key)
                 vault.extras.discard(record)
                 vault.extras.discard(old_record)
-                change.became(place, None)
-                raise NoSuchParent("the folder was deleted meanwhile")
+                raise NoSuchParent("the folder was moved or deleted meanwhile")
             change.became(place, node)
         vault.extras.discard(old_record, kept=record)
         return node.entry, old is None
