@@ -73,7 +73,7 @@ def rclone_mounted(rclone: Rclone, folder: str, home: Path) -> Iterator[Path]:
         "--vfs-write-back", "0s",
     ]  # fmt: skip
     with (home / "rclone-mount.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+        process = subprocess.Popen(
             arguments, env={**os.environ, **rclone.environment}, stdout=log, stderr=log
         )
     try:

@@ -24,7 +24,7 @@ def run(
 
     Fails with all it wrote when ``check`` and it does not exit with 0.
     """
-    done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+    done = subprocess.run(
         [str(argument) for argument in arguments],
         input=text,
         text=True,

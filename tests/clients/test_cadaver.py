@@ -21,9 +21,7 @@ class Cadaver:
         self._dav = dav
         self._home = home
         netrc = home / ".netrc"
-        netrc.write_text(
-            f"machine 127.0.0.1 login {demo.username} password {demo.password}\n"
-        )
+        netrc.write_text(f"machine 127.0.0.1 login {demo.username} password {demo.password}\n")
         netrc.chmod(0o600)
 
     def __call__(self, folder: str, *commands: str) -> str:
@@ -101,9 +99,7 @@ def test_cadaver_locks_keep_others_out_until_unlocked(
     assert dav.request("PUT", f"{folder}/file", b"welcome").status == 204
 
 
-def test_cadaver_keeps_odd_names(
-    cadaver: Cadaver, dav: Dav, folder: str, tmp_path: Path
-) -> None:
+def test_cadaver_keeps_odd_names(cadaver: Cadaver, dav: Dav, folder: str, tmp_path: Path) -> None:
     files = odd_files()
     write_tree(tmp_path / "up", files)
     (tmp_path / "down").mkdir()

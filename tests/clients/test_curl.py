@@ -120,7 +120,10 @@ def test_curl_keeps_odd_names(curl: Curl, dav: Dav, folder: str, tmp_path: Path)
 def test_curl_finds_a_file_by_either_normalization_of_its_name(
     curl: Curl, dav: Dav, folder: str, tmp_path: Path
 ) -> None:
-    composed, decomposed = "\N{LATIN SMALL LETTER E WITH ACUTE}.txt", "e\N{COMBINING ACUTE ACCENT}.txt"
+    composed, decomposed = (
+        "\N{LATIN SMALL LETTER E WITH ACUTE}.txt",
+        "e\N{COMBINING ACUTE ACCENT}.txt",
+    )
     local = tmp_path / "file"
     local.write_bytes(b"one file")
     assert curl(f"{folder}/{decomposed}", "--upload-file", local)[0] == 201
@@ -146,9 +149,7 @@ def test_curl_streams_a_large_file_of_unknown_length(
     assert dav.sha256(f"{folder}/large") == sha256(large.read_bytes())
 
 
-def test_curl_asks_before_it_sends_a_body_in_vain(
-    curl: Curl, folder: str, tmp_path: Path
-) -> None:
+def test_curl_asks_before_it_sends_a_body_in_vain(curl: Curl, folder: str, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(bytes(8 << 20))
     upload = ("--upload-file", large, "--expect100-timeout", "60")

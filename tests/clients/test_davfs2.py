@@ -51,10 +51,12 @@ def test_davfs2_locks_a_file_while_it_is_open_for_writing(
     demo: Demo, dav: Dav, folder: str, tmp_path: Path
 ) -> None:
     dav.put(f"{folder}/file", b"old")
-    with davfs_mounted(demo, folder, tmp_path) as mounted:
-        with (mounted / "file").open("r+b") as file:
-            file.write(b"new")
-            assert dav.request("PUT", f"{folder}/file", b"intruder").status == 423
+    with (
+        davfs_mounted(demo, folder, tmp_path) as mounted,
+        (mounted / "file").open("r+b") as file,
+    ):
+        file.write(b"new")
+        assert dav.request("PUT", f"{folder}/file", b"intruder").status == 423
     assert dav.get(f"{folder}/file") == b"new"
     assert dav.request("PUT", f"{folder}/file", b"welcome").status == 204
 

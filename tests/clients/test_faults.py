@@ -6,6 +6,7 @@ process is healthy afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sqlite3
 import threading
@@ -56,9 +57,7 @@ def test_a_body_cut_short_changes_nothing(
     assert healthy(dav)
 
 
-def test_fifty_cut_uploads_leave_nothing_on_the_disk(
-    demo: Demo, dav: Dav, folder: str
-) -> None:
+def test_fifty_cut_uploads_leave_nothing_on_the_disk(demo: Demo, dav: Dav, folder: str) -> None:
     dav.put(f"{folder}/file", b"old")
     before = used(demo.data)
     for number in range(50):
@@ -107,9 +106,7 @@ def test_a_disk_full_to_the_last_byte_is_freed_by_deleting(
     old = content("old", 4 * MEBIBYTE)
     dav.put("keep", old)
     dav.put("delete", old)
-    with ballast.open("ab", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(bytes(4096))
+    fill_up(ballast)
     small = dav.request("PUT", "small", bytes(100_000))
     assert small.status == 507
     assert dav.request("MKCOL", "folder").status in (201, 507)
@@ -199,6 +196,13 @@ def test_a_state_database_that_is_locked_for_ten_seconds_is_ridden_out(tmp_path:
         acknowledged_or_clear(dav, answers)
         assert dav.get("file") == (b"new" if answers[-1].status < 300 else b"old")
         assert healthy(dav)
+
+
+def fill_up(ballast: Path) -> None:
+    """Let ``ballast`` grow until its disk has no byte left."""
+    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            continue
 
 
 def acknowledged_or_clear(dav: Dav, answers: list[Answer]) -> None:

@@ -34,7 +34,7 @@ LONGEST_LIFE = 0.8
 )
 def test_no_acknowledged_write_is_lost_and_none_is_half_there(rounds: int, tmp_path: Path) -> None:
     seed = os.environ.get("KILL_SEED") or secrets.token_hex(4)
-    print(f"KILL_SEED={seed}")  # noqa: T201 - pytest shows it with a failure, to run it again
+    print(f"KILL_SEED={seed}")
     with Demo(tmp_path / "data") as demo:
         dav = Dav(demo.url, demo.username, demo.password)
         writers = [Writer(dav, f"writer {number}") for number in range(WRITERS)]
@@ -50,7 +50,7 @@ def test_no_acknowledged_write_is_lost_and_none_is_half_there(rounds: int, tmp_p
             shared.check()
             assert dav.names("") == sorted([*(each.folder for each in writers), shared.folder])
         acknowledged = sum(writer.acknowledged for writer in writers)
-        print(f"{rounds} rounds, {acknowledged} acknowledged changes")  # noqa: T201 - for -s
+        print(f"{rounds} rounds, {acknowledged} acknowledged changes")
         assert acknowledged > rounds
 
 

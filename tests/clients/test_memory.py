@@ -40,7 +40,7 @@ def test_eight_streams_up_and_eight_down_at_once_stay_under_200_mib(
             assert [down.result() for down in downs] == [expected] * STREAMS
             sent = [up.result() for up in ups]
         peak = peak_memory(demo.pid)
-        print(f"peak of resident memory: {peak / (1 << 20):.0f} MiB")  # noqa: T201 - a figure for -s
+        print(f"peak of resident memory: {peak / (1 << 20):.0f} MiB")
         assert peak < LIMIT
         assert [dav.sha256(f"up {number}") for number in range(STREAMS)] == sent
         assert peak_memory(demo.pid) < LIMIT
@@ -51,7 +51,7 @@ def upload(dav: Dav, path: str, size: int, *, seed: int) -> str:
     digest = hashlib.sha256()
 
     def blocks() -> Iterator[bytes]:
-        block = bytearray(random.Random(seed).randbytes(BLOCK))  # noqa: S311 - test data
+        block = bytearray(random.Random(seed).randbytes(BLOCK))
         for number in range(size // BLOCK):
             block[:8] = number.to_bytes(8, "big")
             digest.update(block)

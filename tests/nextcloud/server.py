@@ -27,7 +27,7 @@ from tests.tools import require_tool
 WORKERS = 4
 """Processes of PHP's built-in server, so requests that are answered at once."""
 
-PASSWORD = "a-Password-of-these-tests-1"  # noqa: S105 - of an instance that lives for one test
+PASSWORD = "a-Password-of-these-tests-1"
 ADMIN = "admin"
 
 SETTINGS = """<?php
@@ -98,7 +98,7 @@ class Nextcloud:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
         with (self._home / "php.log").open("wb") as log:
-            self._server = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+            self._server = subprocess.Popen(
                 [self._php, "-d", "memory_limit=512M", "-d", "output_buffering=0",
                  "-S", f"127.0.0.1:{port}", "-t", str(self._tree)],
                 env={**os.environ, **self._environment},
@@ -112,12 +112,12 @@ class Nextcloud:
 
     def occ(self, *arguments: str | Path) -> str:
         """Run an ``occ`` command and return what it wrote; fails unless it succeeds."""
-        command = [self._php, "-d", "memory_limit=512M", self._tree / "occ", "--no-interaction"]
         return run(
-            [*command, *arguments],
+            [self._php, "-d", "memory_limit=512M", self._tree / "occ", "--no-interaction",
+             *arguments],
             env={**self._environment, "OC_PASS": PASSWORD},
             cwd=self._tree,
-        ).stdout
+        ).stdout  # fmt: skip
 
     def add_user(self, name: str) -> None:
         """Make a user with the password of all users here."""
