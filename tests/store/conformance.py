@@ -684,7 +684,7 @@ class StoreConformance:
 
         def look() -> int:
             looks = 0
-            while not stop.is_set():
+            while not stop.is_set() or looks == 0:
                 with contextlib.suppress(NotFound), store.get("k") as download:
                     buffer = bytearray(30_000)
                     filled = 0

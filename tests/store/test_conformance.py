@@ -8,16 +8,26 @@ from pathlib import Path
 import pytest
 
 from bridge.store.api import ObjectStore
+from bridge.store.limited import LimitedStore
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
+from bridge.store.metered import MeteredStore
+from bridge.store.retrying import RetryingStore
 from tests.store.conformance import StoreConformance
 from tests.store.faulty import CountingStore, FaultyStore, Script
+from tests.store.test_metered import Notebook
 
 STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "counting": lambda _root: CountingStore(MemoryStore()),
     "faulty": lambda _root: FaultyStore(MemoryStore(), Script()),
+    "limited": lambda _root: LimitedStore(MemoryStore(), at_once=3, rate=1e6, burst=1000),
     "local": lambda root: LocalStore(root / "store"),
     "memory": lambda _root: MemoryStore(),
+    "metered": lambda _root: MeteredStore(MemoryStore(), Notebook()),
+    "retrying": lambda _root: RetryingStore(MemoryStore(), limit=1.0),
+    "all wrappers around local": lambda root: RetryingStore(
+        LimitedStore(MeteredStore(LocalStore(root / "store"), Notebook()), at_once=8)
+    ),
 }
 
 

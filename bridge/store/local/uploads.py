@@ -6,7 +6,7 @@ import threading
 from typing import Protocol
 
 from bridge.store import deadline
-from bridge.store.api import Buffer, Exists, Metadata, ObjectInfo, PartInfo, StoreError, Unavailable
+from bridge.store.api import Buffer, Exists, Metadata, ObjectInfo, PartInfo, StoreError
 from bridge.store.local.disk import meaning
 from bridge.store.local.files import NewFile
 
@@ -33,7 +33,7 @@ class FileUpload:
         self._file: NewFile | None = file
         # A write in one thread and an abort in another must not meet on a closed descriptor.
         self._lock = threading.Lock()
-        self._over = "it was aborted"
+        self._over = StoreError("the upload was aborted", key=key)
 
     def write(self, data: Buffer) -> None:
         """Append ``data``: see ``Upload.write``."""
@@ -43,28 +43,29 @@ class FileUpload:
                 deadline.check(self._key)
                 file.write(data if isinstance(data, bytes) else memoryview(data).cast("B"))
             except OSError as error:
-                self._end("a write failed")
+                self._end(meaning(error, self._key))
                 raise meaning(error, self._key) from error
-            except StoreError:
-                self._end("a write failed")
+            except StoreError as error:
+                self._end(error)
                 raise
 
     def abort(self) -> None:
         """Throw it away: see ``Upload.abort``."""
         with self._lock:
-            self._end("it was aborted")
+            self._end(StoreError("the upload was aborted", key=self._key))
 
     def __del__(self) -> None:
         """Leave nothing behind when it is dropped."""
         if getattr(self, "_file", None) is not None:
-            self._end("it was dropped")
+            self._end(StoreError("the upload was dropped", key=self._key))
 
     def _open(self) -> NewFile:
         if self._file is None:
-            raise Unavailable(f"the upload is over: {self._over}", key=self._key)
+            # A new one each time: raising an error again would lengthen its traceback.
+            raise type(self._over)(str(self._over), key=self._key)
         return self._file
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: StoreError) -> None:
         if self._file is not None:
             self._over = why
             self._file.release()
@@ -90,10 +91,10 @@ class LocalUpload(FileUpload):
             try:
                 info = self._publish(file, self._key, metadata, if_absent=if_absent)
             except OSError as error:
-                self._end("its commit failed")
+                self._end(meaning(error, self._key))
                 raise meaning(error, self._key) from error
             self._committed = info
-            self._end("it was committed")
+            self._end(StoreError("the upload was committed", key=self._key))
             return info
 
 
@@ -114,8 +115,8 @@ class LocalPartUpload(FileUpload):
             try:
                 part = self._publish(file, etag)
             except OSError as error:
-                self._end("its commit failed")
+                self._end(meaning(error, self._key))
                 raise meaning(error, self._key) from error
             self._committed = part
-            self._end("it was committed")
+            self._end(StoreError("the upload was committed", key=self._key))
             return part

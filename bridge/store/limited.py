@@ -1,0 +1,140 @@
+"""A wrapper that keeps a store from being asked too much.
+
+It bounds how many calls are under way at once and, with a token bucket, how many begin in a
+second (a Storj project is allowed about 100). Whoever must wait does so in the order of
+arrival, for a bounded time. The content of an upload or download that has begun flows freely:
+stopping it halfway would only keep what it holds for longer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from bridge.store import deadline
+from bridge.store.api import ObjectStore, RateLimited
+from bridge.store.wrapping import Operation, WrappedStore
+
+T = TypeVar("T")
+
+_FREE: frozenset[Operation] = frozenset({"write", "write_part", "read"})
+
+
+class TokenBucket:
+    """At most ``burst`` tokens, ``rate`` new ones a second; full at first."""
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._at = now
+
+    def take(self, now: float) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._rate
+        self._tokens -= 1
+        return 0.0
+
+
+class Gate:
+    """Lets ``at_once`` callers in, ``rate`` a second (None: any), first come, first served."""
+
+    def __init__(
+        self,
+        at_once: int,
+        rate: float | None = None,
+        burst: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._places = at_once
+        self._bucket = None if rate is None else TokenBucket(rate, burst, clock())
+        self._queue: deque[threading.Event] = deque()
+
+    def enter(self, patience: float) -> None:
+        """Come in, waiting up to ``patience`` seconds. Raises RateLimited."""
+        with self._lock:
+            if not self._queue and self._admit() == 0:
+                return
+            turn = threading.Event()
+            self._queue.append(turn)
+        ends = self._clock() + patience
+        while True:
+            with self._lock:
+                left = ends - self._clock()
+                pause: float | None = left
+                if self._queue[0] is turn:
+                    pause = self._admit()
+                    if pause == 0 or left <= 0:
+                        self._queue.popleft()
+                        self._wake()
+                        if pause == 0:
+                            return
+                elif left <= 0:
+                    self._queue.remove(turn)
+                if left <= 0:
+                    raise RateLimited(f"no place among the calls in {patience:.1f} s")
+                turn.clear()
+            turn.wait(left if pause is None else min(pause, left))
+
+    def leave(self) -> None:
+        """Make room for the next."""
+        with self._lock:
+            self._places += 1
+            self._wake()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    def _admit(self) -> float | None:
+        """Take a place and return 0; else the seconds until that may work, None if unknown."""
+        if self._places == 0:
+            return None
+        pause = 0.0 if self._bucket is None else self._bucket.take(self._clock())
+        if pause == 0:
+            self._places -= 1
+        return pause
+
+    def _wake(self) -> None:
+        if self._queue:
+            self._queue[0].set()
+
+
+class LimitedStore(WrappedStore):
+    """``inner``, with at most ``at_once`` calls under way and ``rate`` begun in a second.
+
+    A call waits up to ``patience`` seconds, never beyond the ambient deadline; then RateLimited.
+    """
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        *,
+        at_once: int,
+        rate: float | None = None,
+        burst: int = 1,
+        patience: float = 20.0,
+    ) -> None:
+        super().__init__(inner)
+        self._gate = Gate(at_once, rate, burst)
+        self._patience = patience
+
+    def around(self, operation: Operation, key: str, call: Callable[[], T]) -> T:
+        if operation in _FREE:
+            return call()
+        deadline.check(key)
+        left = deadline.remaining()
+        self._gate.enter(self._patience if left is None else min(left, self._patience))
+        try:
+            return call()
+        finally:
+            self._gate.leave()

@@ -1,0 +1,158 @@
+"""A wrapper that tries again what failed for now.
+
+RateLimited and Unavailable are retried with exponential pauses and jitter, for a limited
+time and never beyond the ambient deadline. Because the first attempt may have taken effect
+though its answer was lost, the caller must expect:
+
+- Exists from a commit, copy or completion with ``if_absent``: the object there may be its own
+- NotFound from a move or completion: the first attempt may have moved or completed it
+- a multipart upload that nobody knows of, from ``create_multipart``; ``list_multiparts`` shows it
+
+and look at the target to tell. ``write`` is never retried: what of it has arrived is unknown.
+A download that fails midway is opened again where it stopped, if it is still the same version.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+from bridge.store import deadline
+from bridge.store.api import Changed, Download, ObjectInfo, ObjectStore, RateLimited, Unavailable
+from bridge.store.wrapping import Operation, WrappedStore
+
+T = TypeVar("T")
+
+_ONCE: frozenset[Operation] = frozenset({"write", "write_part"})
+
+
+class RetryingStore(WrappedStore):
+    """``inner``, tried again for up to ``limit`` seconds a call.
+
+    The n-th pause is ``first * 2**n`` seconds, at most ``longest``, of which up to half is left
+    out at random, so that many callers do not come back at once.
+    """
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        *,
+        limit: float = 20.0,
+        first: float = 0.1,
+        longest: float = 5.0,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__(inner)
+        self._limit = limit
+        self._first = first
+        self._longest = longest
+        self._sleep = sleep
+        self._clock = clock
+        self._chance = chance
+        self._closed = False
+
+    def around(self, operation: Operation, key: str, call: Callable[[], T]) -> T:
+        return call() if operation in _ONCE else self.persist(call)
+
+    def persist(self, call: Callable[[], T], again: Callable[[], object] | None = None) -> T:
+        """The outcome of ``call``; before each further attempt ``again`` prepares it."""
+        ends = self._clock() + self._limit
+        pause = self._first
+        failed = False
+        while True:
+            try:
+                if failed and again is not None:
+                    again()
+                return call()
+            except (RateLimited, Unavailable):
+                failed = True
+                wait = pause * (1 - self._chance() / 2)
+                left = deadline.remaining()
+                in_time = left is None or wait < left
+                if self._closed or not in_time or self._clock() + wait > ends:
+                    raise
+            self._sleep(wait)
+            pause = min(2 * pause, self._longest)
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> Download:
+        download = self.persist(lambda: self._inner.get(key, offset, length))
+        return _ResumingDownload(self, self._inner, download, offset, length)
+
+    def list(
+        self, prefix: str, *, recursive: bool = False, cursor: str | None = None
+    ) -> Iterator[ObjectInfo]:
+        listing = self.persist(lambda: self._inner.list(prefix, recursive=recursive, cursor=cursor))
+        return self._resuming(listing, prefix, cursor, recursive=recursive)
+
+    def _resuming(
+        self, listing: Iterator[ObjectInfo], prefix: str, last: str | None, *, recursive: bool
+    ) -> Iterator[ObjectInfo]:
+        def again() -> None:
+            nonlocal listing
+            listing = self._inner.list(prefix, recursive=recursive, cursor=last)
+
+        while True:
+            info = self.persist(lambda: next(listing, None), again)
+            if info is None:
+                return
+            yield info
+            last = info.key
+
+    def close(self) -> None:
+        self._closed = True
+        super().close()
+
+
+class _ResumingDownload:
+    """A download that is opened anew where it broke off. See ``Download``."""
+
+    def __init__(
+        self,
+        retrying: RetryingStore,
+        store: ObjectStore,
+        download: Download,
+        offset: int,
+        length: int | None,
+    ) -> None:
+        self.info = download.info
+        self._retrying = retrying
+        self._store = store
+        self._download = download
+        self._offset = offset
+        self._left = length
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read on; raises Changed when it broke off and the version is gone."""
+        count = self._retrying.persist(lambda: self._download.readinto(buffer), self._reopen)
+        self._offset += count
+        if self._left is not None:
+            self._left -= count
+        return count
+
+    def _reopen(self) -> None:
+        key = self.info.key
+        self._download.close()
+        self._download = self._store.get(key, self._offset, self._left)
+        if self._download.info.version != self.info.version:
+            self._download.close()
+            raise Changed("the object was replaced while it was read", key=key)
+
+    def close(self) -> None:
+        """See ``Download.close``."""
+        self._download.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
