@@ -6,11 +6,10 @@ and identities; and a whole small file to one recipient.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -19,9 +18,20 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from bridge.crypto.errors import Tampered
 from bridge.crypto.kdf import derive
 
-VERSION = b"age-encryption.org/v1"
 FILE_KEY_SIZE = 16
 PAYLOAD_NONCE_SIZE = 16
+
+PADDED_SIZE = 512
+"""Bytes of a padded header."""
+
+CHUNK = 65_536
+"""Bytes of plaintext in every chunk of a payload but the last."""
+
+TAG_SIZE = 16
+"""Bytes by which a sealed chunk is longer."""
+
+_INTRO = b"age-encryption.org/v1\n"
+_END_SIZE = len(b"--- \n") + 43
 
 _X25519_LABEL = b"age-encryption.org/v1/X25519"
 _ZERO_NONCE = bytes(12)
@@ -42,10 +52,16 @@ class Stanza(NamedTuple):
     def encode(self) -> bytes:
         """As it stands in a header."""
         encoded = b64(self.body)
-        lines = [encoded[at : at + _COLUMNS] for at in range(0, len(encoded), _COLUMNS)]
-        if not lines or len(lines[-1]) == _COLUMNS:
-            lines.append(b"")
-        return b"-> " + b" ".join((self.kind, *self.arguments)) + b"\n" + b"\n".join(lines) + b"\n"
+        lines = [encoded[at : at + _COLUMNS] for at in range(0, len(encoded) + 1, _COLUMNS)]
+        return b"-> %b\n%b\n" % (b" ".join((self.kind, *self.arguments)), b"\n".join(lines))
+
+
+class Header(NamedTuple):
+    """A parsed header: its stanzas, the bytes under its MAC, and the MAC."""
+
+    stanzas: list[Stanza]
+    under_mac: bytes
+    mac: bytes
 
 
 def b64(raw: bytes) -> bytes:
@@ -64,9 +80,9 @@ def unb64(text: bytes) -> bytes:
     return raw
 
 
-def mac(file_key: bytes, header: bytes) -> bytes:
-    """HMAC over the header up to and with ``---``."""
-    return hmac.digest(derive(file_key, b"header"), header, hashlib.sha256)
+def header_mac(file_key: bytes, under_mac: bytes) -> bytes:
+    """HMAC of a header up to and with its ``---``."""
+    return hmac.digest(derive(file_key, b"header"), under_mac, "sha256")
 
 
 def payload_key(file_key: bytes, nonce: bytes) -> bytes:
@@ -74,60 +90,71 @@ def payload_key(file_key: bytes, nonce: bytes) -> bytes:
     return derive(file_key, b"payload", salt=nonce)
 
 
-def seal_header(file_key: bytes, stanzas: Sequence[bytes]) -> bytes:
-    """A header of encoded stanzas, with its MAC."""
-    head = VERSION + b"\n" + b"".join(stanzas) + b"---"
-    return head + b" " + b64(mac(file_key, head)) + b"\n"
+def seal_header(file_key: bytes, stanzas: bytes, padding: bytes = b"") -> bytes:
+    """A header of encoded stanzas, with its MAC.
+
+    ``padding`` is the type of a further stanza that brings the header to PADDED_SIZE bytes; by
+    its argument, since a body would do so in lines. Readers pass over types they do not know.
+    """
+    head = _INTRO + stanzas
+    if padding:
+        frame = b"-> %b %b\n\n"
+        room = PADDED_SIZE - len(head) - len(frame % (padding, b"")) - _END_SIZE
+        head += frame % (padding, b"0" * room)
+    head += b"---"
+    return b"%b %b\n" % (head, b64(header_mac(file_key, head)))
 
 
-def parse_header(data: bytes) -> tuple[list[Stanza], bytes, bytes]:
-    """A whole header's stanzas, the bytes under its MAC, and the MAC. Raises Tampered."""
-    if not data.endswith(b"\n"):
-        raise Tampered("the header is cut short")
-    lines = data[:-1].split(b"\n")
-    if lines[0] != VERSION:
-        raise Tampered("not an age v1 file")
-    stanzas = []
-    at = 1
-    while at < len(lines) and lines[at].startswith(b"-> "):
-        words = lines[at][3:].split(b" ")
-        if any(not word or not all(33 <= byte <= 126 for byte in word) for word in words):
+def parse_header(data: bytes) -> Header:
+    """A header, whole and with nothing after it. The MAC is not checked. Raises Tampered."""
+    if not data.startswith(_INTRO):
+        raise Tampered("this is not an age v1 file")
+    end = data.find(b"\n---", len(_INTRO) - 1) + 1
+    if not end:
+        raise Tampered("the header has no end")
+    under_mac, last = data[: end + 3], data[end + 3 :]
+    if len(last) != _END_SIZE - 3 or last[:1] != b" " or last[-1:] != b"\n":
+        raise Tampered("the header's last line is malformed")
+    return Header(list(_stanzas(data[len(_INTRO) : end])), under_mac, unb64(last[1:-1]))
+
+
+def _stanzas(encoded: bytes) -> Iterator[Stanza]:
+    """``encoded``: whole lines. Raises Tampered."""
+    lines = iter(encoded.split(b"\n")[:-1])
+    for line in lines:
+        if not line.startswith(b"-> "):
+            raise Tampered("the header has a line outside a stanza")
+        words = line[3:].split(b" ")
+        if not all(word and all(33 <= byte <= 126 for byte in word) for word in words):
             raise Tampered("a stanza's arguments are malformed")
-        at += 1
-        encoded = b""
-        while at < len(lines):
-            line = lines[at]
-            at += 1
-            encoded += line
-            if len(line) < _COLUMNS:
+        body = []
+        for part in lines:
+            body.append(part)
+            if len(part) != _COLUMNS:
                 break
-            if len(line) > _COLUMNS:
-                raise Tampered("a stanza's line is too long")
-        else:
-            raise Tampered("a stanza has no end")
-        stanzas.append(Stanza(words[0], tuple(words[1:]), unb64(encoded)))
-    if at != len(lines) - 1 or not lines[at].startswith(b"--- ") or not stanzas:
-        raise Tampered("the header is malformed")
-    tag = unb64(lines[at][4:])
-    return stanzas, data[: data.rindex(b"\n--- ") + 4], tag
+        if not body or len(body[-1]) >= _COLUMNS:
+            raise Tampered("a stanza's body does not end")
+        yield Stanza(words[0], tuple(words[1:]), unb64(b"".join(body)))
 
 
 class Recipient:
     """An X25519 recipient, ``age1…``: anyone may seal to it. Thread-safe."""
 
     def __init__(self, text: str) -> None:
+        """Raises ValueError when ``text`` is not one, or not a point that can be sealed to."""
         self._raw = _bech32_decode("age", text)
         self._key = X25519PublicKey.from_public_bytes(self._raw)
-        self.text = text
+        # Refuses, here rather than at the first file, points for which every secret is zero.
+        X25519PrivateKey.generate().exchange(self._key)
 
-    def wrap(self, file_key: bytes) -> bytes:
-        """An encoded stanza with the file key; a fresh ephemeral share for each."""
+    def wrap(self, file_key: bytes) -> Stanza:
+        """A stanza that holds ``file_key``; age demands a fresh ephemeral share for each."""
         ephemeral = X25519PrivateKey.generate()
         share = ephemeral.public_key().public_bytes_raw()
         shared = ephemeral.exchange(self._key)
         key = derive(shared, _X25519_LABEL, salt=share + self._raw)
         body = ChaCha20Poly1305(key).encrypt(_ZERO_NONCE, file_key, None)
-        return b"-> X25519 %b\n%b\n" % (b64(share), b64(body))
+        return Stanza(b"X25519", (b64(share),), body)
 
 
 def generate_identity(random: Random = os.urandom) -> tuple[str, str]:
@@ -138,15 +165,22 @@ def generate_identity(random: Random = os.urandom) -> tuple[str, str]:
     return identity, _bech32_encode("age", public)
 
 
+def chunk_nonce(counter: int, *, last: bool) -> bytes:
+    """The nonce of a payload's chunk: its place, and whether it is the last."""
+    return counter.to_bytes(11, "big") + (b"\1" if last else b"\0")
+
+
 def encrypt(recipient: Recipient, plaintext: bytes, random: Random = os.urandom) -> bytes:
-    """A whole age file of at most one chunk (64 KiB), as ``age -r`` would write it."""
-    if len(plaintext) > 65_536:
-        raise ValueError("more than one chunk")
+    """A whole age file, as ``age -r`` would write it."""
     file_key, nonce = random(FILE_KEY_SIZE), random(PAYLOAD_NONCE_SIZE)
-    sealed = ChaCha20Poly1305(payload_key(file_key, nonce)).encrypt(
-        bytes(11) + b"\1", plaintext, None
+    aead = ChaCha20Poly1305(payload_key(file_key, nonce))
+    chunks = [plaintext[at : at + CHUNK] for at in range(0, len(plaintext), CHUNK)] or [b""]
+    sealed = (
+        aead.encrypt(chunk_nonce(place, last=place == len(chunks) - 1), chunk, None)
+        for place, chunk in enumerate(chunks)
     )
-    return seal_header(file_key, [recipient.wrap(file_key)]) + nonce + sealed
+    header = seal_header(file_key, recipient.wrap(file_key).encode())
+    return b"".join((header, nonce, *sealed))
 
 
 def _polymod(values: Sequence[int]) -> int:

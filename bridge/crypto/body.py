@@ -14,16 +14,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from bridge.crypto import age
 from bridge.crypto.errors import Tampered
 
-AGE_HEADER_SIZE = 512
-"""Bytes of age header, padded."""
-
-HEADER_SIZE = AGE_HEADER_SIZE + age.PAYLOAD_NONCE_SIZE
+HEADER_SIZE = age.PADDED_SIZE + age.PAYLOAD_NONCE_SIZE
 """Bytes before the first chunk."""
 
-CHUNK = 65_536
+CHUNK = age.CHUNK
 """Bytes of plaintext in every chunk but the last."""
 
-TAG = 16
+TAG = age.TAG_SIZE
+
 SEALED_CHUNK = CHUNK + TAG
 """Bytes of a sealed chunk."""
 
@@ -78,11 +76,14 @@ def span(offset: int, length: int, size: int) -> Span:
 
 
 class BodySealer:
-    """Seals one file's content. The last chunk is marked, so one chunk is always held back."""
+    """Seals one file's content, written from one thread at a time.
+
+    ``header``: what the object begins with, HEADER_SIZE bytes. ``size``: bytes of plaintext so far.
+    The last chunk is marked as such, so one chunk at least is held back until ``finish``.
+    """
 
     def __init__(self, header: bytes, file_key: bytes, payload_nonce: bytes) -> None:
-        """``header``: the age header, of AGE_HEADER_SIZE bytes."""
-        self.header = header + payload_nonce
+        self.header = header
         self.file_key = file_key
         self.payload_nonce = payload_nonce
         self.size = 0
@@ -90,43 +91,46 @@ class BodySealer:
         self._counter = 0
         self._held = bytearray()
         self._out = bytearray()
+        self._open = True
 
     def update(self, data: Buffer) -> memoryview:
-        """Sealed chunks ready to be written; valid until the next call."""
+        """Sealed chunks ready to be written, perhaps none; valid until the next call."""
+        if not self._open:
+            raise ValueError("the body is finished, or failed")
+        self._open = False  # until this has worked: a nonce must never serve twice
         view = memoryview(data).cast("B")
-        self.size += len(view)
-        ready = (len(self._held) + len(view) - 1) // CHUNK
-        if ready <= 0:
-            self._held += view
-            return memoryview(b"")
+        ready = max(0, len(self._held) + len(view) - 1) // CHUNK
         if len(self._out) < ready * SEALED_CHUNK:
             self._out = bytearray(ready * SEALED_CHUNK)
         out = memoryview(self._out)[: ready * SEALED_CHUNK]
-        at = 0
+        used = 0
         for place in range(ready):
             plain: Buffer
             if self._held:
-                at = CHUNK - len(self._held)
-                self._held += view[:at]
-                plain = self._held
+                used = CHUNK - len(self._held)
+                self._held += view[:used]
+                plain, self._held = self._held, bytearray()
             else:
-                plain = view[at : at + CHUNK]
-                at += CHUNK
+                plain = view[used : used + CHUNK]
+                used += CHUNK
             self._aead.encrypt_into(
-                _nonce(self._counter, last=False),
+                age.chunk_nonce(self._counter, last=False),
                 plain,
                 None,
                 out[place * SEALED_CHUNK : (place + 1) * SEALED_CHUNK],
             )
             self._counter += 1
-            if plain is self._held:
-                self._held = bytearray()
-        self._held += view[at:]
+        self._held += view[used:]
+        self.size += len(view)
+        self._open = True
         return out
 
     def finish(self) -> bytes:
-        """The last chunk."""
-        return self._aead.encrypt(_nonce(self._counter, last=True), self._held, None)
+        """The last chunk. Nothing may follow."""
+        if not self._open:
+            raise ValueError("the body is finished, or failed")
+        self._open = False
+        return self._aead.encrypt(age.chunk_nonce(self._counter, last=True), self._held, None)
 
 
 class BodyOpener:
@@ -135,32 +139,30 @@ class BodyOpener:
     def __init__(self, file_key: bytes, payload_nonce: bytes, size: int) -> None:
         """``size``: bytes of plaintext, by the record."""
         self._aead = ChaCha20Poly1305(age.payload_key(file_key, payload_nonce))
-        self._last = chunks(size) - 1
+        self._count = chunks(size)
         self._size = size
 
     def open(self, sealed: Buffer, first_chunk: int) -> bytearray:
-        """The plaintext of whole consecutive chunks. Raises Tampered, and then releases nothing."""
+        """The plaintext of whole consecutive chunks, at least one.
+
+        Raises Tampered, and then releases nothing.
+        """
         view = memoryview(sealed)
-        count = -(-len(view) // SEALED_CHUNK)
-        end = min((first_chunk + count) * CHUNK, self._size)
-        size = end - first_chunk * CHUNK
-        if first_chunk + count - 1 > self._last or size + TAG * count != len(view):
+        end = first_chunk + -(-len(view) // SEALED_CHUNK)
+        size = min(end * CHUNK, self._size) - first_chunk * CHUNK
+        if not first_chunk < end <= self._count or len(view) != size + TAG * (end - first_chunk):
             raise Tampered("the content's length is not what its record says")
         plain = bytearray(size)
         out = memoryview(plain)
         try:
-            for place in range(count):
-                chunk = first_chunk + place
+            for chunk in range(first_chunk, end):
+                at = chunk - first_chunk
                 self._aead.decrypt_into(
-                    _nonce(chunk, last=chunk == self._last),
-                    view[place * SEALED_CHUNK : (place + 1) * SEALED_CHUNK],
+                    age.chunk_nonce(chunk, last=chunk == self._count - 1),
+                    view[at * SEALED_CHUNK : (at + 1) * SEALED_CHUNK],
                     None,
-                    out[place * CHUNK : (place + 1) * CHUNK],
+                    out[at * CHUNK : (at + 1) * CHUNK],
                 )
         except InvalidTag:
             raise Tampered("the content does not verify") from None
         return plain
-
-
-def _nonce(counter: int, *, last: bool) -> bytes:
-    return counter.to_bytes(11, "big") + (b"\1" if last else b"\0")

@@ -65,9 +65,7 @@ class Keyring:
         kid = random(KID_SIZE)
         return cls(tenant_id, 1, b"", random(32), {kid: random(32)}, kid, recipient)
 
-    def with_new_trk(
-        self, sealed: bytes, random: Callable[[int], bytes] = os.urandom
-    ) -> Keyring:
+    def with_new_trk(self, sealed: bytes, random: Callable[[int], bytes] = os.urandom) -> Keyring:
         """The next keyring, with one more TRK, for new files; ``sealed`` is this one, sealed."""
         kid = random(KID_SIZE)
         while kid in self.trks:

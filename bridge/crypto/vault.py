@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from hmac import compare_digest
 
-import cbor2
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from bridge.crypto import age, labels
-from bridge.crypto.body import AGE_HEADER_SIZE, HEADER_SIZE, BodyOpener, BodySealer
+from bridge.crypto import age, cbor, labels, text
+from bridge.crypto.body import BodyOpener, BodySealer
 from bridge.crypto.errors import Tampered, TooLong, UnknownFormat, UnknownKey
+from bridge.crypto.header import HeaderMaker
 from bridge.crypto.kdf import derive
 from bridge.crypto.keyring import KID_SIZE, Keyring
 from bridge.crypto.names import NameCipher
-from bridge.crypto.record import ROOM, Record
-from bridge.crypto.sealing import NONCE_SIZE, Xaes
+from bridge.crypto.record import ID_SIZE, RECORD_ROOM, Record, is_texts
+from bridge.crypto.sealing import NONCE_SIZE, TAG_SIZE, Xaes
 
 _VERSION = b"\1"
-_SALT_SIZE = 24
-_ZERO_NONCE = bytes(12)
 _CLEAR = len(_VERSION) + KID_SIZE
+_OVERHEAD = _CLEAR + NONCE_SIZE + TAG_SIZE
+
+_TEXT_ROOM = -(-(RECORD_ROOM + _OVERHEAD) * 4 // 3)
+"""Characters of the longest sealed record."""
 
 
 class VaultKeys:
@@ -31,94 +28,75 @@ class VaultKeys:
 
     def __init__(self, keyring: Keyring, random: Callable[[int], bytes] = os.urandom) -> None:
         self.tenant_id = keyring.tenant_id
-        self.root_directory_id = derive(keyring.tnk, labels.ROOT_DIRECTORY, 16)
+        self.root_directory_id = derive(keyring.tnk, labels.ROOT_DIRECTORY, ID_SIZE)
         self.names = NameCipher(derive(keyring.tnk, labels.NAME_KEY, 64))
         self._random = random
-        self._recipient = age.Recipient(keyring.recipient)
-        self._kid = keyring.active
         self._tenant = keyring.tenant_id.encode()
-        self._wrap = {kid: derive(trk, labels.WRAP_KEY) for kid, trk in keyring.trks.items()}
+        self._kid = keyring.active
         self._meta = {kid: Xaes(derive(trk, labels.META_KEY)) for kid, trk in keyring.trks.items()}
-        self._stanza_aad = labels.STANZA + self._tenant
+        self._headers = HeaderMaker(keyring, random)
 
     def seal_record(self, record: Record) -> str:
         """A record as text for an object's metadata. Raises TooLong when it does not fit there."""
         plain = record.encode()
-        if len(plain) > ROOM:
-            raise TooLong(f"a record of {len(plain)} bytes, more than {ROOM}")
-        sealed = self._seal(labels.RECORD, plain)
-        return urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        if len(plain) > RECORD_ROOM:
+            raise TooLong(f"a record of {len(plain)} bytes, more than {RECORD_ROOM}")
+        return text.encode(self._seal(labels.RECORD, plain))
 
-    def open_record(self, text: str) -> Record:
+    def open_record(self, sealed: str) -> Record:
         """Raises Tampered, UnknownKey, UnknownFormat."""
-        try:
-            sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
-            raise Tampered("a record is not base64") from None
-        return Record.decode(self._open(labels.RECORD, sealed))
+        if len(sealed) > _TEXT_ROOM:
+            raise Tampered(f"a record of {len(sealed)} characters, more than {_TEXT_ROOM}")
+        return Record.decode(self._open(labels.RECORD, text.decode(sealed)))
 
     def seal_spill(self, properties: Mapping[str, str]) -> bytes:
         """Dead properties that did not fit their record, as an object's content."""
-        return self._seal(labels.SPILL, cbor2.dumps(dict(properties), canonical=True))
+        return self._seal(labels.SPILL, cbor.encode({0: dict(properties)}))
 
     def open_spill(self, sealed: bytes) -> Mapping[str, str]:
         """Raises Tampered, UnknownKey, UnknownFormat."""
-        found = cbor2.loads(self._open(labels.SPILL, sealed))
-        if not isinstance(found, dict) or not all(
-            type(name) is str and type(value) is str for name, value in found.items()
-        ):
-            raise Tampered("spilled properties have the wrong type")
-        return found
+        found = cbor.decode(self._open(labels.SPILL, sealed), {0: dict}, "spill")
+        properties = found.get(0)
+        if properties is None or not is_texts(properties):
+            raise Tampered("a spill's properties have the wrong type")
+        return {str(name): value for name, value in properties.items()}
 
-    def seal_intent(self, copy: bytes, renewed: float) -> bytes:
-        """The intent of a running directory copy, as an object's content."""
-        return self._seal(labels.INTENT, cbor2.dumps({0: copy, 1: renewed}, canonical=True))
+    def seal_intent(self, source: bytes, renewed: float) -> bytes:
+        """The intent of a running copy of the directory ``source``, as an object's content.
+
+        ``renewed``: Unix seconds.
+        """
+        return self._seal(labels.INTENT, cbor.encode({0: source, 1: cbor.nanoseconds(renewed)}))
+
+    def open_intent(self, sealed: bytes) -> tuple[bytes, float]:
+        """What ``seal_intent`` was given. Raises Tampered, UnknownKey, UnknownFormat."""
+        plain = self._open(labels.INTENT, sealed)
+        match cbor.decode(plain, {0: bytes, 1: int}, "copy's intent"):
+            case {0: bytes(source), 1: int(renewed)} if len(source) == ID_SIZE:
+                return source, cbor.seconds(renewed)
+        raise Tampered("a copy's intent is not possible")
 
     def new_body(self) -> BodySealer:
         """A fresh file key, wrapped for this vault and for the recovery recipient."""
-        file_key, nonce = self._random(16), self._random(16)
-        salt = self._random(_SALT_SIZE)
-        key = derive(self._wrap[self._kid], labels.STANZA, salt=salt)
-        body = AESGCM(key).encrypt(_ZERO_NONCE, file_key, self._stanza_aad)
-        own = b"-> %b %b %b\n%b\n" % (
-            labels.STANZA,
-            age.b64(self._kid),
-            age.b64(salt),
-            age.b64(body),
-        )
-        recovery = self._recipient.wrap(file_key)
-        padding = b"-> %b %b\n\n" % (labels.PADDING, b"0" * _padding(len(own) + len(recovery)))
-        header = age.seal_header(file_key, (own, recovery, padding))
-        return BodySealer(header, file_key, nonce)
+        file_key = self._random(age.FILE_KEY_SIZE)
+        nonce = self._random(age.PAYLOAD_NONCE_SIZE)
+        return BodySealer(self._headers.make(file_key) + nonce, file_key, nonce)
 
     def body_opener(self, file_key: bytes, payload_nonce: bytes, size: int) -> BodyOpener:
-        """Opens a body by what its record says; the header is not asked."""
+        """Opens a body of ``size`` bytes of plaintext by its record; the header is not asked."""
         return BodyOpener(file_key, payload_nonce, size)
 
     def open_header(self, header: bytes) -> tuple[bytes, bytes]:
         """File key and payload nonce from a body's first HEADER_SIZE bytes, for a lost record.
 
         By the vault's own stanza only: anyone who knows the recovery recipient could forge the
-        other. Raises Tampered, UnknownKey.
+        other. The nonce is not covered by the header's MAC: verify every chunk before you
+        believe it. Raises Tampered, UnknownKey.
         """
-        if len(header) != HEADER_SIZE:
-            raise Tampered("the header is cut short")
-        stanzas, under_mac, tag = age.parse_header(bytes(header[:AGE_HEADER_SIZE]))
-        own = [stanza for stanza in stanzas if stanza.kind == labels.STANZA]
-        if len(own) != 1 or len(own[0].arguments) != 2:
-            raise Tampered("the header has no stanza of this vault")
-        kid, salt = map(age.unb64, own[0].arguments)
-        try:
-            key = derive(self._wrap[kid], labels.STANZA, salt=salt)
-        except KeyError:
-            raise UnknownKey("sealed under a key not in the keyring", key_id=kid.hex()) from None
-        try:
-            file_key = AESGCM(key).decrypt(_ZERO_NONCE, own[0].body, self._stanza_aad)
-        except (InvalidTag, ValueError):
-            raise Tampered("the header's stanza does not verify") from None
-        if not compare_digest(age.mac(file_key, under_mac), tag):
-            raise Tampered("the header does not verify")
-        return file_key, bytes(header[AGE_HEADER_SIZE:])
+        nonce = bytes(header[age.PADDED_SIZE :])
+        if len(nonce) != age.PAYLOAD_NONCE_SIZE:
+            raise Tampered("the header has the wrong size")
+        return self._headers.open(bytes(header[: age.PADDED_SIZE])), nonce
 
     def _seal(self, label: bytes, plain: bytes) -> bytes:
         """``version ‖ kid ‖ nonce ‖ ciphertext`` under the active K_meta."""
@@ -128,9 +106,9 @@ class VaultKeys:
         return clear + nonce + sealed
 
     def _open(self, label: bytes, sealed: bytes) -> bytes:
-        clear = sealed[:_CLEAR]
-        if len(sealed) < _CLEAR + NONCE_SIZE:
+        if len(sealed) < _OVERHEAD:
             raise Tampered("sealed bytes are cut short")
+        clear = sealed[:_CLEAR]
         if clear[:1] != _VERSION:
             raise UnknownFormat(f"sealed bytes of version {clear[0]}, not {_VERSION[0]}")
         kid = clear[1:]
@@ -139,10 +117,3 @@ class VaultKeys:
             raise UnknownKey("sealed under a key not in the keyring", key_id=kid.hex())
         nonce = sealed[_CLEAR : _CLEAR + NONCE_SIZE]
         return cipher.open(nonce, sealed[_CLEAR + NONCE_SIZE :], label + self._tenant + clear)
-
-
-def _padding(stanzas: int) -> int:
-    """Length of the padding stanza's argument, for the header to have AGE_HEADER_SIZE bytes."""
-    empty = len(b"-> %b \n\n" % labels.PADDING)
-    mac_line = len(b"--- \n") + 43
-    return AGE_HEADER_SIZE - len(age.VERSION) - 1 - stanzas - empty - mac_line

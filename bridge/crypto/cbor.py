@@ -1,0 +1,63 @@
+"""Plaintext documents: one canonical CBOR map (RFC 8949, section 4.2.1) with small integer keys.
+
+Documents are only decoded after their seal has verified, so what does not fit here was written
+by a newer release, or by a faulty one: it is refused whole, never half understood.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+import cbor2
+
+from bridge.crypto.errors import Tampered, UnknownFormat
+
+TIME_LIMIT = 1 << 38
+"""Every time is nearer to 1970 than this, in seconds (8,700 years)."""
+
+_NANOSECONDS = 1_000_000_000
+
+
+def encode(fields: Mapping[int, object]) -> bytes:
+    """``fields`` as a document."""
+    return cbor2.dumps(fields, canonical=True)
+
+
+def decode(data: bytes, types: Mapping[int, type], what: str) -> dict[int, Any]:
+    """The fields of a document; ``types`` has the only type each known field may have.
+
+    Raises UnknownFormat for a field that ``types`` does not have: every field matters. Raises
+    Tampered for a wrong type, and for what is not one whole map. ``what`` names it in messages.
+    """
+    stream = BytesIO(data)
+    try:
+        found = cbor2.CBORDecoder(stream).decode()
+    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError):
+        raise Tampered(f"a {what} is not CBOR") from None
+    if type(found) is not dict or stream.tell() != len(data):
+        raise Tampered(f"a {what} is not one whole CBOR map")
+    for key, value in found.items():
+        if type(key) is not int or key not in types:
+            raise UnknownFormat(f"a {what} has a field {key!r} of a newer format")
+        if type(value) is not types[key]:
+            raise Tampered(f"field {key} of a {what} has the wrong type")
+    return found
+
+
+def nanoseconds(seconds: float) -> int:
+    """A time as documents hold it. Raises ValueError for none that is near enough to 1970."""
+    if not -TIME_LIMIT < seconds < TIME_LIMIT:  # NaN too
+        raise ValueError(f"{seconds!r} is not a time that can be kept")
+    # The fraction apart: a product of the whole would lose digits that the float can tell.
+    whole = math.floor(seconds)
+    return whole * _NANOSECONDS + round((seconds - whole) * _NANOSECONDS)
+
+
+def seconds(nanoseconds: int) -> float:
+    """The nearest float to a time from a document. Raises Tampered as ``nanoseconds`` refuses."""
+    if not -TIME_LIMIT * _NANOSECONDS <= nanoseconds <= TIME_LIMIT * _NANOSECONDS:
+        raise Tampered("a time is not possible")
+    return nanoseconds / _NANOSECONDS  # of integers: Python rounds once
