@@ -49,8 +49,7 @@ async def send_blocks(
     await response.prepare(request)
     try:
         async for block in blocks:
-            async with asyncio.timeout(limits.idle + len(block) / limits.rate):
-                await response.write(block)
+            await _write(request, response, block, limits)
         await response.write_eof()
     except asyncio.CancelledError:
         cut(request)
@@ -58,6 +57,32 @@ async def send_blocks(
     except Exception as error:
         cut(request)
         raise CutOff(str(error)) from error
+
+
+async def _write(
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    block: bytes | bytearray | memoryview,
+    limits: Limits,
+) -> None:
+    """Write, and wait until the client has taken enough; TimeoutError when it takes too little."""
+    writing = asyncio.ensure_future(response.write(block))
+    try:
+        left = _unsent(request) + len(block)
+        while not (await asyncio.wait({writing}, timeout=limits.idle))[0]:
+            before, left = left, _unsent(request)
+            if before - left < limits.rate * limits.idle:
+                raise TimeoutError("the client stopped taking the answer")
+    finally:
+        if not writing.done():
+            writing.cancel()
+    await writing
+
+
+def _unsent(request: web.BaseRequest) -> int:
+    """Bytes that wait to be taken by the client."""
+    transport = request.transport
+    return 0 if transport is None else transport.get_write_buffer_size()
 
 
 def cut(request: web.BaseRequest) -> None:

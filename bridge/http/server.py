@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -36,8 +37,7 @@ class _Connection(RequestHandler):
         super().connection_made(transport)
         manager = self._manager
         if manager is not None and len(manager._connections) > self._most:  # noqa: SLF001
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(_FULL)
+            cast("asyncio.Transport", transport).write(_FULL)  # uvloop's is no subclass
             self.force_close()
 
     def handle_error(

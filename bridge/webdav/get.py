@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from bridge.files.errors import ContentChanged, DamagedFile, IsDirectory
 from bridge.http.answer import SERVER, send_blocks
 from bridge.http.conditions import range_still_valid
 from bridge.http.dates import http_date
+from bridge.http.errors import Refused
 from bridge.http.limits import BLOCK
 from bridge.http.ranges import parse_range
 from bridge.webdav.call import Call
@@ -162,8 +164,12 @@ async def _blocks(call: Call, reader: Reader, first: Buffer, length: int) -> Asy
 
 
 def _close(call: Call, reader: Reader) -> None:
-    done = call.tools.quick.submit(reader.close)
-    done.add_done_callback(lambda future: future.cancelled() or future.exception())
+    try:
+        done = call.tools.quick.submit(reader.close)
+    except Refused:  # no room in the queue: what is open must be closed all the same
+        threading.Thread(target=reader.close, name="close", daemon=True).start()
+    else:
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
 def _headers(call: Call, entry: Entry) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -28,7 +29,7 @@ async def test_a_call_returns_what_it_returns_and_raises_what_it_raises(pool: Po
 
 async def test_many_calls_all_come_back_to_their_own_callers() -> None:
     pool = Pool("test", 4, queue=5000)
-    results = await asyncio.gather(*(pool.run(lambda n=n: n * n) for n in range(2000)))
+    results = await asyncio.gather(*(pool.run(partial(pow, n, 2)) for n in range(2000)))
     pool.close()
     assert results == [n * n for n in range(2000)]
     assert pool.outstanding == 0

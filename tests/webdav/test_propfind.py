@@ -136,22 +136,26 @@ def test_infinity_walks_the_tree_up_to_a_limit(model: ModelTree, locks: Locks) -
         assert reply.xml.find("{DAV:}propfind-finite-depth") is not None
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<not xml",
-        b'<D:propfind xmlns:D="DAV:"/>',
-        b'<D:other xmlns:D="DAV:"/>',
-        b'<D:propfind xmlns:D="DAV:"><D:allprop/><D:propname/></D:propfind>',
-        b'<!DOCTYPE x [<!ENTITY a "b">]><D:propfind xmlns:D="DAV:"><D:prop>&a;</D:prop></D:propfind>',
-        b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><D:propfind xmlns:D="DAV:"><D:allprop/></D:propfind>',
-        b"<?xml version='1.0' encoding='no-such'?><D:propfind xmlns:D='DAV:'><D:allprop/></D:propfind>",
-        b'<D:propfind xmlns:D="DAV:"><D:prop>' + b"<a>" * 5000 + b"</a>" * 5000 + b"</D:prop></D:propfind>",
-        b'<D:propfind xmlns:D="DAV:"><D:prop>' + b"".join(b"<a%d/>" % n for n in range(2000)) + b"</D:prop></D:propfind>",
-        "\ud800".encode("utf-8", "surrogatepass"),
-        b"\x00",
-    ],
-)  # fmt: skip
+def asked(inner: bytes) -> bytes:
+    return b'<D:propfind xmlns:D="DAV:">' + inner + b"</D:propfind>"
+
+
+HOSTILE = [
+    b"<not xml",
+    asked(b""),
+    b'<D:other xmlns:D="DAV:"/>',
+    asked(b"<D:allprop/><D:propname/>"),
+    b'<!DOCTYPE x [<!ENTITY a "b">]>' + asked(b"<D:prop>&a;</D:prop>"),
+    b'<!DOCTYPE x SYSTEM "file:///etc/passwd">' + asked(b"<D:allprop/>"),
+    b"<?xml version='1.0' encoding='no-such'?>" + asked(b"<D:allprop/>"),
+    asked(b"<D:prop>" + b"<a>" * 5000 + b"</a>" * 5000 + b"</D:prop>"),
+    asked(b"<D:prop>" + b"".join(b"<a%d/>" % n for n in range(2000)) + b"</D:prop>"),
+    "\ud800".encode("utf-8", "surrogatepass"),
+    b"\x00",
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
 @pytest.mark.parametrize("method", ["PROPFIND", "PROPPATCH", "LOCK"])
 def test_malformed_and_hostile_xml_is_400(dav: Client, method: str, body: bytes) -> None:
     assert dav(method, "/", body, Depth="0").status == 400
@@ -188,9 +192,10 @@ def test_ten_thousand_entries_cost_little(model: ModelTree, locks: Locks) -> Non
     with running(model, locks) as server:
         dav = server.client()
         times = []
+        reply = dav("PROPFIND", "/d/", NEXTCLOUD, Depth="1")
         for _ in range(5):
             started = time.perf_counter()
-            reply = dav("PROPFIND", "/d/", NEXTCLOUD, Depth="1")
+            dav("PROPFIND", "/d/", NEXTCLOUD, Depth="1")
             times.append(time.perf_counter() - started)
         assert reply.body.count(b"<D:response>") == 10_001
         print(f"PROPFIND of 10,000: best {min(times) * 1000:.0f} ms")

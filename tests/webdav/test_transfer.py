@@ -17,12 +17,20 @@ def folder(dav: Client) -> None:
 
 
 def move(dav: Client, src: str, dst: str, method: str = "MOVE", **headers: str) -> int:
-    return dav(method, src, None, Destination=dav.url(dst), **headers).status
+    return dav(method, src, None, {"Destination": dav.url(dst), **headers}).status
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/new", 201), ("/new/", 201), ("/d", 405), ("/h", 405), ("/", 405), ("/x/y", 409), ("/h/y", 409)],
+    [
+        ("/new", 201),
+        ("/new/", 201),
+        ("/d", 405),
+        ("/h", 405),
+        ("/", 405),
+        ("/x/y", 409),
+        ("/h/y", 409),
+    ],
 )
 def test_mkcol(dav: Client, path: str, status: int) -> None:
     assert dav("MKCOL", path).status == status
@@ -119,7 +127,7 @@ def test_a_destination_may_be_a_path_end_in_a_slash_or_be_written_without_escape
 
 def test_a_condition_is_about_the_source(dav: Client) -> None:
     etag = dav("HEAD", "/h").header("ETag") or ""
-    assert move(dav, "/h", "/new", If_Match='"other"') == 412
+    assert move(dav, "/h", "/new", **{"If-Match": '"other"'}) == 412
     assert move(dav, "/h", "/new", If=f"([{etag}])") == 201
 
 
