@@ -31,7 +31,7 @@ def small_disk(point: Path, size: int) -> Iterator[Path]:
     try:
         yield point
     finally:
-        run([require_tool("umount"), point])
+        run([require_tool("umount"), "--lazy", point])
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def freezable_disk(point: Path, size: int) -> Iterator[Path]:
     try:
         yield point
     finally:
-        run([require_tool("umount"), point])
+        run([require_tool("umount"), "--lazy", point])
         image.unlink()
 
 

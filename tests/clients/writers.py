@@ -45,7 +45,7 @@ class Writer:
         self.refused: list[str] = []
 
     def run(self, chance: random.Random, stop: threading.Event) -> None:
-        """Work until ``stop`` or a broken connection; ``pending`` is then what may have happened."""
+        """Work until ``stop`` or a broken connection; ``pending`` is then what may be stored."""
         while not stop.is_set():
             change = self._next(chance)
             self.pending = change.after
