@@ -214,7 +214,7 @@ class ModelTree:
         self,
         path: Path,
         *,
-        size: int | None = None,  # noqa: ARG002 - memory needs no promise
+        size: int | None = None,  # memory needs no promise
         content_type: str = "",
         mtime: float | None = None,
     ) -> ModelWriter:
@@ -429,9 +429,7 @@ class ModelTree:
                 content_type=node.content_type,
                 properties=dict(node.properties),
             )
-        new = _Folder(
-            name=node.name, created=now, mtime=int(now), properties=dict(node.properties)
-        )
+        new = _Folder(name=node.name, created=now, mtime=int(now), properties=dict(node.properties))
         for key, child in node.children.items() if recursive else ():
             copied = self._copied(child, recursive=True)
             new.children[key] = copied

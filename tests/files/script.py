@@ -16,6 +16,8 @@ with dashes (``want into-itself``) or several with ``|`` between where a tree ma
 
 from __future__ import annotations
 
+import pytest
+
 from bridge.files import errors
 from bridge.files.api import Buffer, Entry, FileTree, Guard, Reader, no_guard
 from bridge.files.path import Path
@@ -54,9 +56,7 @@ def drain(reader: Reader, block: int = BLOCK) -> bytes:
         return b"".join(iter(lambda: bytes(reader.read(block)), b""))
 
 
-def read(
-    tree: FileTree, where: str | Path, offset: int = 0, length: int | None = None
-) -> bytes:
+def read(tree: FileTree, where: str | Path, offset: int = 0, length: int | None = None) -> bytes:
     """The content of a file, or a range of it."""
     where = path(where) if isinstance(where, str) else where
     return drain(tree.open(where, offset, length))
@@ -93,12 +93,9 @@ def _step(tree: FileTree, words: list[str]) -> None:
     if "want" in words:
         at = words.index("want")
         wanted = tuple(_error(name) for name in words[at + 1].split("|"))
-        try:
+        with pytest.raises(wanted):
             _step(tree, words[:at])
-        except errors.FileError as error:
-            assert isinstance(error, wanted), f"{type(error).__name__}: {error}"
-            return
-        raise AssertionError("no error came")
+        return
     if words[0] in ("new", "old"):
         answer = _do(tree, words[1], words[2:])
         assert answer is (words[0] == "new"), f"the place was free: {answer}"
@@ -120,9 +117,7 @@ def _do(tree: FileTree, verb: str, words: list[str]) -> bool | None:
         case "copy" | "copy!":
             return tree.copy(where, path(words[1]), overwrite=verb.endswith("!"))
         case "copy0" | "copy0!":
-            return tree.copy(
-                where, path(words[1]), overwrite=verb.endswith("!"), recursive=False
-            )
+            return tree.copy(where, path(words[1]), overwrite=verb.endswith("!"), recursive=False)
         case "open":
             drain(tree.open(where))
         case "stat":
@@ -148,11 +143,8 @@ def _check(tree: FileTree, verb: str, where: Path, words: list[str]) -> None:
         case "list":
             assert names(tree, where) == sorted(words)
         case "none":
-            try:
-                entry = tree.stat(where)
-            except errors.NoSuchFile:
-                return
-            raise AssertionError(f"found {entry}")
+            with pytest.raises(errors.NoSuchFile):
+                tree.stat(where)
         case _:
             raise ValueError(f"no such verb: {verb}")
 

@@ -174,9 +174,7 @@ class ScriptedStore:
         self, upload: Upload, key: str, metadata: Metadata, *, if_absent: bool
     ) -> ObjectInfo:
         """The commit of one of this store's uploads."""
-        return self._run(
-            Call("commit", key), lambda: upload.commit(metadata, if_absent=if_absent)
-        )
+        return self._run(Call("commit", key), lambda: upload.commit(metadata, if_absent=if_absent))
 
 
 class _Upload:

@@ -44,8 +44,10 @@ def check_damaged(vault: Vault, where: str) -> None:
 class TestDirectoryRecords:
     @pytest.mark.parametrize("points_to", ["/a", "/a/b", "/a/b/c", "/x"])
     def test_pointing_elsewhere_make_no_walk_endless(self, vault: Vault, points_to: str) -> None:
-        run(vault.tree(), "mkdir /a, mkdir /a/b, mkdir /a/b/c, write /a/b/f f, mkdir /x, "
-            "write /x/g g")
+        run(
+            vault.tree(),
+            "mkdir /a, mkdir /a/b, mkdir /a/b/c, write /a/b/f f, mkdir /x, write /x/g g",
+        )
         victim = vault.key_of("a", "b", "c")
         if points_to != "/a/b/c":
             give_record(vault, vault.key_of(*path(points_to).names), victim)
@@ -179,9 +181,7 @@ def test_a_record_with_any_bit_changed_does_not_open(vault: Vault) -> None:
 
 
 @pytest.mark.parametrize("how", ["another file's", "an older one", "cut", "gone"])
-def test_spilled_properties_that_are_not_the_records_are_refused(
-    vault: Vault, how: str
-) -> None:
+def test_spilled_properties_that_are_not_the_records_are_refused(vault: Vault, how: str) -> None:
     tree = vault.tree()
     for name in ("f", "g"):
         write(tree, f"/{name}", b"x")
@@ -236,7 +236,9 @@ def test_a_damaged_entry_is_shown_and_can_be_deleted_and_nothing_else(
     check_clean(vault)
 
 
-@pytest.mark.parametrize("script", ["write /d x", "mkdir /d", "move! /g /d", "copy! /g /d", "copy! /e /d"])
+@pytest.mark.parametrize(
+    "script", ["write /d x", "mkdir /d", "move! /g /d", "copy! /g /d", "copy! /e /d"]
+)
 def test_a_damaged_folder_is_not_replaced_unseen(vault: Vault, script: str) -> None:
     """Its record is lost, but all in it could be found again: only a deletion gives it up."""
     run(vault.tree(), "mkdir /d, write /d/f precious, write /g y, mkdir /e")

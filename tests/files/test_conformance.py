@@ -115,7 +115,9 @@ SCRIPTS = {
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS.values(), ids=[name.replace(" ", "-") for name in SCRIPTS])
+@pytest.mark.parametrize(
+    "script", SCRIPTS.values(), ids=[name.replace(" ", "-") for name in SCRIPTS]
+)
 def test_scripts_run_as_written(tree: FileTree, script: str) -> None:
     run(tree, script)
 
@@ -278,7 +280,7 @@ def test_a_copy_keeps_type_and_modification_time(tree: FileTree) -> None:
     assert (copied.mtime, copied.content_type) == (99, "text/plain")
 
 
-FOLDER_CHANGES = {
+FOLDER_CHANGES: dict[str, Callable[[FileTree], object]] = {
     "a file written": lambda t: write(t, "/d/new", b"x"),
     "a file overwritten": lambda t: write(t, "/d/f", b"x"),
     "a file deleted": lambda t: t.delete(path("/d/f")),

@@ -87,9 +87,7 @@ def test_an_open_reader_sees_one_version_to_its_end(tree: FileTree) -> None:
 
 
 @pytest.mark.parametrize("change", ["delete /f", "move /f /g", "delete /d", "move /d /e"])
-def test_an_open_reader_reads_on_while_its_file_or_folder_goes(
-    tree: FileTree, change: str
-) -> None:
+def test_an_open_reader_reads_on_while_its_file_or_folder_goes(tree: FileTree, change: str) -> None:
     content = content_of(2 * MIB)
     run(tree, "mkdir /d")
     where = "/d/f" if "/d" in change else "/f"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bridge.files.api import Entry, FileTree
 from bridge.files.path import NAME_LIMIT, Path
-from tests.files.model_tree import ModelTree, normalized
 from tests.files.conftest import FreshFolder
+from tests.files.model_tree import ModelTree, normalized
 from tests.files.script import names, read, write
 
 NFC = "Caf\u00e9"

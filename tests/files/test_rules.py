@@ -53,17 +53,18 @@ def is_busy(change: Callable[[], object]) -> Callable[[Call], None]:
     return action
 
 
+CHANGES = {
+    "a move": ("move", "move! /f /g"),
+    "a move of a folder": ("move", "move /d /g"),
+    "a copy": ("copy", "copy! /f /g"),
+    "an overwrite": ("commit", "write /f new"),
+    "a deletion": ("delete", "delete /f"),
+    "an update": ("set_metadata", "set /f {x}p v"),
+}
+
+
 @pytest.mark.usefixtures("impatient")
 class TestRule1Leases:
-    CHANGES: dict[str, tuple[str, str, str]] = {
-        "a move": ("move", "move! /f /g", ""),
-        "a move of a folder": ("move", "move /d /g", ""),
-        "a copy": ("copy", "copy! /f /g", ""),
-        "an overwrite": ("commit", "write /f new", ""),
-        "a deletion": ("delete", "delete /f", ""),
-        "an update": ("set_metadata", "set /f {x}p v", ""),
-    }
-
     @pytest.mark.parametrize("what", CHANGES)
     @pytest.mark.parametrize(
         "other", ["set {0} {{x}}q w", "delete {0}", "move! {0} /elsewhere", "move! /e {0}"]
@@ -72,7 +73,7 @@ class TestRule1Leases:
         self, vault: Vault, store: ScriptedStore, what: str, other: str
     ) -> None:
         run(vault.tree(), "write /f f, write /g g, write /e e, mkdir /d, write /d/f x")
-        name, script, _ = self.CHANGES[what]
+        name, script = CHANGES[what]
         victim = "/d" if " /d " in script else "/f"
         stranger = vault.tree()
         store.on(name, is_busy(lambda: run(stranger, other.format(victim))), part="/d/")
@@ -250,11 +251,13 @@ class TestRule4CommitThenCheck:
     def test_what_went_into_a_folder_deleted_meanwhile_is_undone_and_refused(
         self, vault: Vault, store: ScriptedStore, deletion: str, script: str, name: str
     ) -> None:
-        run(vault.tree(), "mkdir /a, mkdir /a/b, write /a/b/f old, write /f src, mkdir /d, "
-            "write /d/g y")
+        run(
+            vault.tree(),
+            "mkdir /a, mkdir /a/b, write /a/b/f old, write /f src, mkdir /d, write /d/g y",
+        )
         tree = vault.tree(store)
         run(tree, "is /a/b/f old, list /a/b f, list /d g")  # its caches know the way
-        target = vault.key_of("a", "b", script.rsplit("/", 1)[1].split()[0])
+        target = vault.key_of("a", "b", script.rpartition("/")[2].split()[0])
         stranger = vault.tree()
         store.on(name, lambda _call: run(stranger, deletion), part=target)
         with pytest.raises(NoSuchParent):
@@ -325,7 +328,7 @@ class TestRule5TheReaperClaims:
         run(vault.tree(), "mkdir /d, mkdir /d/e, write /d/e/f x, write /d/g y")
         inner, outer = vault.key_of("d", "e"), vault.key_of("e")
         run(vault.tree(), "delete /d")
-        store.on("move", lambda call: vault.store.move(inner, outer), part=inner)
+        store.on("move", lambda _call: vault.store.move(inner, outer), part=inner)
         Reaper(vault.tree(store).vault, grace=0).reap()
         assert store.done
         run(vault.tree(), "is /e/f x")
@@ -435,9 +438,7 @@ class TestRule6Copies:
         tree = vault.tree(store)
         answers: list[bool] = []
         second = threading.Thread(
-            target=lambda: answers.append(
-                tree.copy(path("/d"), path("/c"), overwrite=True)
-            )
+            target=lambda: answers.append(tree.copy(path("/d"), path("/c"), overwrite=True))
         )
 
         def join(_call: Call) -> None:
@@ -520,9 +521,7 @@ class TestRule7LostAnswers:
         check_clean(vault)
         run(vault.tree(), check)
 
-    def test_a_commit_with_spilled_properties_too(
-        self, vault: Vault, store: ScriptedStore
-    ) -> None:
+    def test_a_commit_with_spilled_properties_too(self, vault: Vault, store: ScriptedStore) -> None:
         big = {"{x}p": "v" * 4_000}
         write(vault.tree(), "/f", b"x")
         vault.tree().set_properties(path("/f"), set=big)

@@ -7,12 +7,14 @@ cache forgets to look at shows.
 from __future__ import annotations
 
 import contextlib
+import random
 import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path as FilePath
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,6 +24,7 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
 from bridge.files.api import Entry, Reader, Writer
@@ -29,6 +32,7 @@ from bridge.files.errors import FileError, IntoItself, IsDirectory, NoSuchFile, 
 from bridge.files.path import Path
 from bridge.files.reaper import Reaper
 from bridge.files.vault_tree import VaultTree
+from bridge.store.retrying import RetryingStore
 from tests.files.machines import (
     Choice,
     choices,
@@ -42,6 +46,7 @@ from tests.files.machines import (
 from tests.files.model_tree import ModelTree
 from tests.files.script import drain
 from tests.files.vault import Vault, check_clean, memory_vault
+from tests.store.faulty import FaultyStore, RandomFaults
 
 EITHER = (IntoItself, NoSuchParent)
 """Both are true of a move into a folder that is not there, below the one that is moved."""
@@ -66,13 +71,17 @@ class TreeMachine(RuleBasedStateMachine):
         self.stack = contextlib.ExitStack()
         folder = FilePath(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.vault: Vault = self.stack.enter_context(memory_vault(folder))
-        self.trees: list[VaultTree] = [self.vault.tree(), self.vault.tree()]
+        self.trees: list[VaultTree] = [self.opened(), self.opened()]
         # Each moment is new, so that a folder's creation time tells it from all others.
         moments = count(1_600_000_000)
         self.model = ModelTree(clock=lambda: float(next(moments)))
         self.etags: dict[str, str] = {}
         self.times: dict[float, tuple[float, float]] = {}
         self.digests: dict[str, str] = {}
+
+    def opened(self) -> VaultTree:
+        """A tree with cold caches."""
+        return self.vault.tree()
 
     def teardown(self) -> None:
         try:
@@ -126,7 +135,7 @@ class TreeMachine(RuleBasedStateMachine):
         )
         if isinstance(model, FileError):
             if isinstance(model, IsDirectory) and not isinstance(real, FileError):
-                real, model = self.outcome(lambda tree: real.commit(), None), model
+                real = self.outcome(lambda writer: writer.commit(), real)
             assert type(real) is type(model), f"the tree: {real!r}, the model: {model!r}"
             return multiple()
         assert not isinstance(real, FileError), real
@@ -154,7 +163,8 @@ class TreeMachine(RuleBasedStateMachine):
                     assert self.model.stat(path.parent).created != folder
             return
         except FileError as error:
-            assert type(self.outcome(lambda _: model.commit(), None)) is type(error)
+            wanted_error = self.outcome(lambda writer: writer.commit(), model)
+            assert type(wanted_error) is type(error), error  # noqa: PT017 - compared with another
             return
         wanted, wanted_new = model.commit()
         assert (entry.name, entry.size, new) == (wanted.name, wanted.size, wanted_new)
@@ -170,7 +180,12 @@ class TreeMachine(RuleBasedStateMachine):
         real, model = opened
         assert drain(real, 65_536) == drain(model, 65_536)
 
-    @rule(which=st.integers(0, 1), where=choices, start=st.integers(0, 140_000), size=st.integers(0, 70_000))
+    @rule(
+        which=st.integers(0, 1),
+        where=choices,
+        start=st.integers(0, 140_000),
+        size=st.integers(0, 70_000),
+    )
     def read_range(self, which: int, where: Choice, start: int, size: int) -> None:
         path = where.of(self.model)
         real, model = self.both(which, lambda tree: drain(tree.open(path, start, size)))
@@ -207,9 +222,7 @@ class TreeMachine(RuleBasedStateMachine):
         overwrite=st.booleans(),
         recursive=st.booleans(),
     )
-    def copy(
-        self, which: int, src: Choice, dst: Choice, overwrite: bool, recursive: bool
-    ) -> None:
+    def copy(self, which: int, src: Choice, dst: Choice, overwrite: bool, recursive: bool) -> None:
         here, there = src.of(self.model), dst.of(self.model)
         if not here.is_root and len(list(walk(self.model))) > 40:
             return  # keeps copies of copies from growing without end
@@ -237,9 +250,7 @@ class TreeMachine(RuleBasedStateMachine):
         path = where.of(self.model)
         real, model = self.both(
             which,
-            lambda tree: tree.set_properties(
-                path, set=properties, remove=remove, mtime=mtime
-            ).name,
+            lambda tree: tree.set_properties(path, set=properties, remove=remove, mtime=mtime).name,
         )
         assert real == model
 
@@ -260,7 +271,7 @@ class TreeMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def reopen(self, which: int) -> None:
-        self.trees[which] = self.vault.tree()
+        self.trees[which] = self.opened()
 
     @rule(which=st.integers(0, 1))
     def reap(self, which: int) -> None:
@@ -296,10 +307,40 @@ class TreeMachine(RuleBasedStateMachine):
                 self.times[model.created] = (model.mtime, real.mtime)
 
 
-TreeMachine.TestCase.settings = settings(
-    max_examples=20,
+class LostAnswersMachine(TreeMachine):
+    """The same over a store of which one call in five fails, half of them after their effect.
+
+    The wrapper that tries again makes all of it good, if the tree knows its own work again.
+    """
+
+    def __init__(self) -> None:
+        self.faults = RandomFaults(random.Random(1), 0.2)
+        super().__init__()
+
+    def opened(self) -> VaultTree:
+        faulty = FaultyStore(self.vault.store, self.faults)
+        return self.vault.tree(RetryingStore(faulty, limit=1e9, sleep=lambda _seconds: None))
+
+    def teardown(self) -> None:
+        self.vault.reap()
+        self.vault.fsck(repair=True)  # what could not be tidied up at once
+        super().teardown()
+
+
+TreeMachine.TestCase.settings = LostAnswersMachine.TestCase.settings = settings(
+    max_examples=30,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestTheTreeBehavesAsTheModel = TreeMachine.TestCase
+TestItDoesSoWhenAnswersAreLost = LostAnswersMachine.TestCase
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("machine", [TreeMachine, LostAnswersMachine])
+def test_the_tree_behaves_as_the_model_over_many_runs(machine: type[TreeMachine]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(TreeMachine.TestCase.settings, max_examples=2_000),
+    )
