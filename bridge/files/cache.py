@@ -3,18 +3,23 @@
 A remembered fact about a directory holds exactly as long as the generation it was learned
 at, while nobody is changing the directory. The process's own changes are written through in
 the order of the generations they made, so that its own writes do not empty its cache; any
-gap in that order (another process wrote) makes the directory be read again.
+gap in that order (another process wrote) makes the directory be read again. All facts end
+after a time, so that a change made behind the bridge's back is seen in the end.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from bridge.files.node import Node
 from bridge.state.api import DirectoryState
+
+LIFE = 60.0
+"""Seconds for which a fact is believed though nobody is known to have changed it."""
 
 _PENDING_LIMIT = 64
 
@@ -37,9 +42,10 @@ class _Folder:
     ``complete``: a name that is not in ``nodes`` is not in the directory.
     """
 
-    __slots__ = ("children", "complete", "generation", "links", "nodes", "pending")
+    __slots__ = ("children", "complete", "ends", "generation", "links", "nodes", "pending")
 
-    def __init__(self, generation: int, links: int) -> None:
+    def __init__(self, generation: int, links: int, ends: float) -> None:
+        self.ends = ends
         self.generation = generation
         self.links = links
         self.nodes: dict[str, Node | None] = {}
@@ -54,8 +60,15 @@ class _Folder:
 class DirectoryCache:
     """Bounded by the number of names remembered over all directories; least recently used go."""
 
-    def __init__(self, limit: int = 100_000) -> None:
+    def __init__(
+        self,
+        limit: int = 100_000,
+        life: float = LIFE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limit = limit
+        self._life = life
+        self._clock = clock
         self.listing_limit = limit // 2
         self._folders: OrderedDict[bytes, _Folder] = OrderedDict()
         self._weight = 0
@@ -66,7 +79,7 @@ class DirectoryCache:
     def child(self, directory: bytes, norm: str) -> tuple[bytes, int] | None:
         """A child directory's id and the links counter it was learned at, not yet checked."""
         folder = self._folders.get(directory)
-        if folder is None:
+        if folder is None or folder.ends < self._clock():
             return None
         child = folder.children.get(norm)
         return None if child is None else (child, folder.links)
@@ -159,16 +172,23 @@ class DirectoryCache:
         folder = self._folders.get(directory)
         if folder is None or state.changing or folder.generation != state.generation:
             return None
+        if folder.ends < self._clock():
+            self._drop(directory)
+            return None
         self._folders.move_to_end(directory)
         return folder
 
     def _fresh(self, directory: bytes, state: DirectoryState) -> _Folder | None:
         """The folder as a place to learn at ``state``; what an older state taught is dropped."""
         folder = self._folders.get(directory)
+        ends = self._clock() + self._life
+        if folder is not None and folder.ends < self._clock():
+            self._drop(directory)
+            folder = None
         if folder is None:
             if state.changing and state.links_changing:
                 return None
-            folder = self._folders[directory] = _Folder(state.generation, state.links)
+            folder = self._folders[directory] = _Folder(state.generation, state.links, ends)
             self._weight += folder.weight()
         elif folder.generation < state.generation and not state.changing:
             before = folder.weight()

@@ -57,9 +57,12 @@ def looking_again(method: Callable[_P, _R]) -> Callable[_P, _R]:
 class Change:
     """One change under way."""
 
-    def __init__(self, lease: Lease, directories: Sequence[bytes], stack: ExitStack) -> None:
+    def __init__(
+        self, lease: Lease, directories: Sequence[bytes], stack: ExitStack, walker: Walker
+    ) -> None:
         self._lease = lease
         self._stack = stack
+        self._walker = walker
         self.begun = False
         self.deltas: dict[bytes, list[Delta]] = {directory: [] for directory in directories}
 
@@ -70,6 +73,11 @@ class Change:
             self.begun = True
             limit = min(CALL_LIMIT, self._lease.remaining - _LEASE_MARGIN)
             self._stack.enter_context(deadline(max(limit, 0.0)))
+
+    def look(self, place: Place) -> Node | None:
+        """What is at ``place``, whose lease is held: nobody else can change it now."""
+        before = self._lease.before.get(place.parent)
+        return self._walker.read(place) if before is None else self._walker.look(place, before)
 
     def became(self, place: Place, node: Node | None) -> None:
         """Note what is now at ``place``, for the caches."""
@@ -107,7 +115,7 @@ class Changes:
             self._state.acquire(names, touches, wait=LEASE_WAIT) as lease,
             ExitStack() as stack,
         ):
-            change = Change(lease, directories, stack)
+            change = Change(lease, directories, stack, self._walker)
             try:
                 for place in places:
                     if self._walker.fate(place) is not Fate.LINKED:

@@ -152,7 +152,7 @@ class Copies:
         """
         vault = self._vault
         with vault.changes.hold(read_only=[here]) as change:
-            node = vault.walker.read(here)
+            node = change.look(here)
             if node is None:
                 return None
             record = node.record

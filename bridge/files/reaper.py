@@ -144,7 +144,7 @@ class Reaper:
             return
         place = vault.walker.at([directory], (), norm)
         with vault.changes.hold(place) as change:
-            now = vault.walker.read(place)
+            now = change.look(place)
             if now is None or now.object_id != node.object_id:
                 return
             change.begin()

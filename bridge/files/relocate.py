@@ -55,9 +55,9 @@ class Relocator:
         is_directory = seen.directory_id is not None
         links = is_directory or (seen_old is not None and seen_old.directory_id is not None)
         with vault.changes.hold(here, there, links=links, structure=links) as change:
-            node, record = self._source(here)
+            node, record = self._source(change, here)
             same = here.key == there.key
-            old = node if same else vault.walker.read(there)
+            old = node if same else change.look(there)
             if not links and any(
                 other is not None and other.directory_id is not None for other in (node, old)
             ):
@@ -102,8 +102,8 @@ class Relocator:
         vault = self._vault
         links = seen_old is not None and seen_old.directory_id is not None
         with vault.changes.hold(there, read_only=[here], links=links) as change:
-            node, record = self._source(here)
-            old = vault.walker.read(there)
+            node, record = self._source(change, here)
+            old = change.look(there)
             if node.directory_id is not None or (
                 not links and old is not None and old.directory_id is not None
             ):
@@ -157,7 +157,7 @@ class Relocator:
         """Give a finished copy of a directory its name; returns whether the place was free."""
         vault = self._vault
         with vault.changes.hold(there, links=True) as change:
-            old = vault.walker.read(there)
+            old = change.look(there)
             if old is not None and old.object_id == copy.object_id:
                 return True
             if old is not None and old.directory_id in here.chain:
@@ -190,8 +190,8 @@ class Relocator:
         if old is not None and not overwrite:
             raise AlreadyExists(f"something is at {there.name!r} already")
 
-    def _source(self, here: Place) -> tuple[Node, Record]:
-        node = self._vault.walker.read(here)
+    def _source(self, change: Change, here: Place) -> tuple[Node, Record]:
+        node = change.look(here)
         if node is None:
             raise NoSuchFile(f"nothing is at {here.name!r}")
         if node.record is None:

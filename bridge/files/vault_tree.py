@@ -198,7 +198,7 @@ class VaultTree:
             Record(kind=Kind.DIRECTORY, object_id=vault.new_id(), created=vault.clock()), place
         )
         with vault.changes.hold(place, links=True) as change:
-            old = vault.walker.read(place)
+            old = change.look(place)
             guard(None if old is None else old.entry)
             if old is not None:
                 raise AlreadyExists(f"something is at {path} already")
@@ -222,7 +222,7 @@ class VaultTree:
         place, seen = vault.walker.find_existing(path)
         links = seen.directory_id is not None
         with vault.changes.hold(place, links=links) as change:
-            node = vault.walker.read(place)
+            node = change.look(place)
             if node is None:
                 raise NoSuchFile(f"nothing is at {path}")
             directory = node.directory_id
@@ -275,7 +275,7 @@ class VaultTree:
             raise RootRefused("the root holds no properties")
         place, _ = vault.walker.find_existing(path)
         with vault.changes.hold(place) as change:
-            node = vault.walker.read(place)
+            node = change.look(place)
             if node is None:
                 raise NoSuchFile(f"nothing is at {path}")
             guard(node.entry)

@@ -63,7 +63,7 @@ class VaultWriter:
     def _publish(self, guard: Guard) -> tuple[Entry, bool]:
         vault, place = self._vault, self._place
         with vault.changes.hold(place) as change:
-            old = vault.walker.read(place)
+            old = change.look(place)
             if old is not None and old.directory_id is not None:
                 raise IsDirectory(f"{place.name!r} is a folder")
             guard(None if old is None else old.entry)

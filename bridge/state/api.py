@@ -73,6 +73,14 @@ class Lease(Protocol):
     """
 
     @property
+    def before(self) -> Mapping[bytes, DirectoryState]:
+        """The touched directories as they were when the leases were taken.
+
+        Not counting this lease's own marks; without those that were never seen before.
+        """
+        ...
+
+    @property
     def remaining(self) -> float:
         """Seconds for which it surely still holds; store calls under it must end sooner."""
         ...

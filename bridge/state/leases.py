@@ -12,7 +12,7 @@ from typing import Self
 
 from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseLost, LeaseName, StateUnavailable, Touch
-from bridge.state.rows import ENTRIES, LINKS, MARK, Row, bury, raise_directory
+from bridge.state.rows import ENTRIES, LINKS, MARK, Row, bury, directory_state, raise_directory
 from bridge.state.statements import Statements
 from bridge.state.turns import Turns
 from bridge.state.writer import Writer
@@ -136,6 +136,7 @@ class HeldLease:
         "_turns",
         "_vault",
         "_whole",
+        "before",
         "ended",
         "holder",
         "lost",
@@ -154,6 +155,7 @@ class HeldLease:
         self.lost = False
         self.ended = False
         self.renewed = 0.0
+        self.before: Mapping[bytes, DirectoryState] = {}
         self._holders = holders
         self._turns = turns
         self._vault = vault
@@ -179,6 +181,11 @@ class HeldLease:
         """Write all rows, or none when somebody else has one. Takes over what has run out."""
         statements = self._holders.statements
         expires = now + self._holders.ttl
+        self.before = {
+            directory: state
+            for directory in self._touches
+            if (state := directory_state(cursor, statements, self._vault, directory)) is not None
+        }
         for index, row in enumerate(self._rows):
             cursor.execute(statements.take_lease, (*row, expires))
             if cursor.rowcount == 1:

@@ -32,9 +32,22 @@ def raise_directory(
         statements.raise_directory,
         (vault, directory, int(now * 1e6), int(now * 1e6), int(now), links, vault, directory),
     )
-    generation, linked, mtime, others = cursor.fetchall()[0]
-    changing = others is not None and others >= ENTRIES
-    return DirectoryState(generation, linked, mtime, changing, others == LINKS)
+    return _state(*cursor.fetchall()[0])
+
+
+def directory_state(
+    cursor: sqlite.Cursor, statements: Statements, vault: str, directory: bytes
+) -> DirectoryState | None:
+    """One directory's state, or None when it was never seen."""
+    cursor.execute(statements.directory_state, (vault, directory, vault, directory))
+    found = cursor.fetchall()
+    return _state(*found[0]) if found else None
+
+
+def _state(generation: int, links: int, mtime: int, touch: int | None) -> DirectoryState:
+    """``touch``: the highest among the leases held in the directory."""
+    changing = touch is not None and touch >= ENTRIES
+    return DirectoryState(generation, links, mtime, changing, touch == LINKS)
 
 
 def bury(cursor: sqlite.Cursor, statements: Statements, vault: str, now: float) -> int:

@@ -154,6 +154,18 @@ class Statements:
             "vault",
             "directory",
         )
+        self.directory_state = self._text(
+            select(
+                directories.c.generation, directories.c.links, directories.c.mtime, others
+            ).where(
+                directories.c.vault == bindparam("vault"),
+                directories.c.directory == bindparam("directory"),
+            ),
+            "vault",
+            "directory",
+            "vault",
+            "directory",
+        )
         self.forget_directory = self._text(
             delete(directories).where(
                 directories.c.vault == bindparam("vault"),
