@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,6 +33,7 @@ from bridge.files.path import Path
 from bridge.files.reaper import Reaper
 from bridge.files.vault_tree import VaultTree
 from bridge.store.retrying import RetryingStore
+from bridge.store.wrapping import Operation
 from tests.files.machines import (
     Choice,
     choices,
@@ -314,7 +315,8 @@ class LostAnswersMachine(TreeMachine):
     """
 
     def __init__(self) -> None:
-        self.faults = RandomFaults(random.Random(1), 0.2)
+        retried = frozenset(get_args(Operation)) - {"write", "write_part"}
+        self.faults = RandomFaults(random.Random(1), 0.2, retried)
         super().__init__()
 
     def opened(self) -> VaultTree:
