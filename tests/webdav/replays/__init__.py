@@ -1,0 +1,1 @@
+"""Request sequences of clients that cannot run here, each with its origin named."""
