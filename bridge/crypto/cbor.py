@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
+from typing import Any, NoReturn
 
 import cbor2
 
@@ -19,6 +19,17 @@ TIME_LIMIT = 1 << 38
 """Every time is nearer to 1970 than this, in seconds (8,700 years)."""
 
 _NANOSECONDS = 1_000_000_000
+
+_DEPTH = 4
+"""Containers within each other: a field's map or list within the document, and room."""
+
+
+def _refuse_tag(_decoder: object, _tag: object = None) -> NoReturn:
+    raise ValueError("a tag")
+
+
+_TAGS = dict.fromkeys((*range(64), 100, *range(256, 262), 1004, 43_000, 55_799), _refuse_tag)
+"""With these cbor2 would by itself make dates, sets, references, patterns and the like."""
 
 
 def encode(fields: Mapping[int, object]) -> bytes:
@@ -30,11 +41,19 @@ def decode(data: bytes, types: Mapping[int, type], what: str) -> dict[int, Any]:
     """The fields of a document; ``types`` has the only type each known field may have.
 
     Raises UnknownFormat for a field that ``types`` does not have: every field matters. Raises
-    Tampered for a wrong type, and for what is not one whole map. ``what`` names it in messages.
+    Tampered for a wrong type, and for what is not one whole map of plain items: no tags, nothing
+    of indefinite length, no key twice. ``what`` names it in messages.
     """
     stream = BytesIO(data)
     try:
-        found = cbor2.CBORDecoder(stream).decode()
+        found = cbor2.CBORDecoder(
+            stream,
+            tag_hook=_refuse_tag,
+            semantic_decoders=_TAGS,
+            max_depth=_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        ).decode()
     except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError):
         raise Tampered(f"a {what} is not CBOR") from None
     if type(found) is not dict or stream.tell() != len(data):
