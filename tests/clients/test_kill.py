@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.configuration import configuration
 from tests.clients.dav import Dav
 from tests.clients.writers import Writer
-from tests.processes import Demo
+from tests.processes import Demo, run_bridge
 
 WRITERS = 4
 
@@ -49,9 +50,23 @@ def test_no_acknowledged_write_is_lost_and_none_is_half_there(rounds: int, tmp_p
                 writer.settle()
             shared.check()
             assert dav.names("") == sorted([*(each.folder for each in writers), shared.folder])
+        demo.stop()
+        repair(demo)
+        demo.start()
+        for writer in writers:
+            writer.settle()
         acknowledged = sum(writer.acknowledged for writer in writers)
         print(f"{rounds} rounds, {acknowledged} acknowledged changes")
         assert acknowledged > rounds
+
+
+def repair(demo: Demo) -> None:
+    """Remove what interrupted changes have left behind; afterwards nothing must be found."""
+    arguments = ("fsck", "--config", str(configuration(demo.data)), "--min-age", "0")
+    repaired = run_bridge(*arguments, "--repair")
+    print(repaired.stdout)
+    checked = run_bridge(*arguments)
+    assert checked.returncode == 0, repaired.stdout + checked.stdout + checked.stderr
 
 
 def kill_under_writers(
