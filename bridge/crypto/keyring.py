@@ -11,16 +11,15 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import cbor2
-
-from bridge.crypto import labels
+from bridge.crypto import cbor, labels
 from bridge.crypto.errors import CryptoError, Tampered, UnknownFormat, UnknownKey
 from bridge.crypto.kdf import derive
-from bridge.crypto.sealing import NONCE_SIZE, Xaes
+from bridge.crypto.sealing import KEY_SIZE, NONCE_SIZE, Xaes
 
-KEK_SIZE = 32
+KEK_SIZE = KEY_SIZE
 KEK_ID_SIZE = 8
 KID_SIZE = 4
+DIGEST_SIZE = 32
 
 _MAGIC = b"SBKR"
 _FORMAT = 1
@@ -31,10 +30,9 @@ class Kek:
     """A key-encryption key. ``id`` stands in clear beside what it seals."""
 
     def __init__(self, key: bytes) -> None:
-        if len(key) != KEK_SIZE:
-            raise ValueError(f"a KEK has {KEK_SIZE} bytes, not {len(key)}")
-        self.id = derive(key, labels.KEK_ID, KEK_ID_SIZE)
+        """Raises ValueError for a key that has not KEK_SIZE bytes."""
         self.cipher = Xaes(key)
+        self.id = derive(key, labels.KEK_ID, KEK_ID_SIZE)
 
     def __repr__(self) -> str:
         return f"Kek({self.id.hex()})"
@@ -82,7 +80,7 @@ class Keyring:
         """Sealed under ``kek``: magic, format, KEK id, nonce, ciphertext."""
         clear = _MAGIC + bytes((_FORMAT,)) + kek.id
         nonce = random(NONCE_SIZE)
-        plain = cbor2.dumps(
+        plain = cbor.encode(
             {
                 0: self.number,
                 1: self.previous,
@@ -90,8 +88,7 @@ class Keyring:
                 3: dict(self.trks),
                 4: self.active,
                 5: self.recipient,
-            },
-            canonical=True,
+            }
         )
         return clear + nonce + kek.cipher.seal(nonce, plain, _aad(self.tenant_id, clear))
 
@@ -112,59 +109,85 @@ class Keyring:
                 key_id=wanted.hex(),
             )
         plain = kek.cipher.open(rest[:NONCE_SIZE], rest[NONCE_SIZE:], _aad(tenant_id, clear))
-        match cbor2.loads(plain):
-            case {
-                0: int(number),
-                1: bytes(previous),
-                2: bytes(tnk),
-                3: dict(trks),
-                4: bytes(active),
-                5: str(recipient),
-            } if active in trks:
-                return cls(tenant_id, number, previous, tnk, trks, active, recipient)
-        raise UnknownFormat("the keyring's content is of a newer format")
+        found = cbor.decode(plain, _TYPES, "keyring")
+        if found.keys() != _TYPES.keys():
+            raise Tampered("a keyring lacks a field")
+        keyring = cls(tenant_id, *(found[key] for key in _TYPES))
+        if not keyring._is_possible():
+            raise Tampered("a keyring's fields have the wrong sizes")
+        return keyring
+
+    def _is_possible(self) -> bool:
+        return (
+            self.number >= 1
+            and len(self.previous) == (DIGEST_SIZE if self.number > 1 else 0)
+            and len(self.tnk) == KEY_SIZE
+            and all(type(kid) is bytes and len(kid) == KID_SIZE for kid in self.trks)
+            and all(type(trk) is bytes and len(trk) == KEY_SIZE for trk in self.trks.values())
+            and self.active in self.trks
+        )
 
 
-def newest(sealed: Mapping[int, bytes], keks: Iterable[Kek], tenant_id: str) -> Keyring:
-    """The keyring to use of those stored, by number.
+_TYPES: Mapping[int, type] = {0: int, 1: bytes, 2: bytes, 3: dict, 4: bytes, 5: str}
+"""Of the fields after the tenant's id, in their order."""
 
-    It is the highest that opens. Its number must be the one it is stored under, and every
-    keyring below it that is there must be the one its successor names: else a keyring was rolled
-    back or forked, and Tampered is raised. Raises what the highest does when none opens.
+
+def newest(
+    sealed: Mapping[int, bytes], keks: Iterable[Kek], tenant_id: str, *, seen: bytes = b""
+) -> Keyring:
+    """The keyring to use of those stored, by number: the highest that opens.
+
+    One that is sealed under a KEK not at hand is passed over (a KEK may be replaced while others
+    still run). ``seen``: the newest sealed keyring known from elsewhere (the state DB, or what
+    this process uses): it must still be there, unchanged, and nothing older wins over it.
+
+    Raises Tampered when a keyring was rolled back or forked: one is not stored under its own
+    number, is not the one that its successor names, or has not ``seen`` among those before it.
+    Raises what the highest does when none opens.
     """
     keks = tuple(keks)
+    stored = dict(sealed)
+    if seen:
+        known = Keyring.open(seen, keks, tenant_id).number
+        if stored.setdefault(known, seen) != seen:
+            raise Tampered(f"keyring {known} of tenant {tenant_id} was replaced by another: forked")
+        if known > max(sealed, default=0):
+            raise Tampered(f"keyring {known} of tenant {tenant_id} is gone: rolled back")
     failure: CryptoError = Tampered(f"tenant {tenant_id} has no keyring")
-    for number in sorted(sealed, reverse=True):
+    for number in sorted(stored, reverse=True):
         try:
-            keyring = Keyring.open(sealed[number], keks, tenant_id)
+            keyring = Keyring.open(stored[number], keks, tenant_id)
         except UnknownKey as error:
-            if number == max(sealed):
+            if number == max(stored):
                 failure = error
             continue
-        _check_chain(keyring, number, sealed, keks)
+        _check_chain(keyring, number, stored, keks)
         return keyring
     raise failure
 
 
 def _check_chain(
-    keyring: Keyring, number: int, sealed: Mapping[int, bytes], keks: tuple[Kek, ...]
+    keyring: Keyring, number: int, stored: Mapping[int, bytes], keks: tuple[Kek, ...]
 ) -> None:
-    if keyring.number != number:
-        raise Tampered(f"keyring {number} of tenant {keyring.tenant_id} holds another's number")
-    while number > 1 and number - 1 in sealed:
-        data = sealed[number - 1]
-        if hashlib.sha256(data).digest() != keyring.previous:
-            raise Tampered(
-                f"keyring {number} of tenant {keyring.tenant_id} does not follow "
-                f"keyring {number - 1}: one of them was put there by somebody else"
-            )
+    """What lies below the first gap, or below one sealed under a KEK long gone, has no say."""
+    while True:
+        if keyring.number != number:
+            raise Tampered(f"keyring {number} of tenant {keyring.tenant_id} has another's number")
         number -= 1
+        before = stored.get(number)
+        if before is None:
+            return
+        if hashlib.sha256(before).digest() != keyring.previous:
+            raise Tampered(
+                f"keyring {number + 1} of tenant {keyring.tenant_id} does not follow keyring "
+                f"{number}: forked, or one of them was put there by somebody else"
+            )
         try:
-            keyring = Keyring.open(data, keks, keyring.tenant_id)
+            keyring = Keyring.open(before, keks, keyring.tenant_id)
         except UnknownKey:
-            return  # sealed under a KEK long gone; what comes before it has no say
+            return
 
 
 def _aad(tenant_id: str, clear: bytes) -> bytes:
-    tenant = tenant_id.encode()
-    return b"%b\0%b\0%b" % (labels.KEYRING, tenant, clear)
+    """``clear``: magic, format and KEK id, in the keyring's own bytes."""
+    return labels.KEYRING + tenant_id.encode() + clear
