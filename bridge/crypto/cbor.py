@@ -28,8 +28,11 @@ def _refuse_tag(_decoder: object, _tag: object = None) -> NoReturn:
     raise ValueError("a tag")
 
 
-_TAGS = dict.fromkeys((*range(64), 100, *range(256, 262), 1004, 43_000, 55_799), _refuse_tag)
-"""With these cbor2 would by itself make dates, sets, references, patterns and the like."""
+_TAGS = dict.fromkeys(
+    (0, 1, *range(4, 64), 100, *range(256, 262), 1004, 43_000, 55_799), _refuse_tag
+)
+"""With these cbor2 would by itself make dates, sets, references, patterns and the like. Of the two
+that are left, large integers, times past the year 2262 are made."""
 
 
 def encode(fields: Mapping[int, object]) -> bytes:
@@ -41,8 +44,8 @@ def decode(data: bytes, types: Mapping[int, type], what: str) -> dict[int, Any]:
     """The fields of a document; ``types`` has the only type each known field may have.
 
     Raises UnknownFormat for a field that ``types`` does not have: every field matters. Raises
-    Tampered for a wrong type, and for what is not one whole map of plain items: no tags, nothing
-    of indefinite length, no key twice. ``what`` names it in messages.
+    Tampered for a wrong type, and for what is not one whole map of plain items: no tags but
+    of large integers, nothing of indefinite length, no key twice. ``what`` names it in messages.
     """
     stream = BytesIO(data)
     try:
@@ -60,7 +63,7 @@ def decode(data: bytes, types: Mapping[int, type], what: str) -> dict[int, Any]:
         raise Tampered(f"a {what} is not one whole CBOR map")
     for key, value in found.items():
         if type(key) is not int or key not in types:
-            raise UnknownFormat(f"a {what} has a field {key!r} of a newer format")
+            raise UnknownFormat(f"a {what} has a field of a newer format")
         if type(value) is not types[key]:
             raise Tampered(f"field {key} of a {what} has the wrong type")
     return found

@@ -103,7 +103,7 @@ class Record:
         get = found.get
         kind = _KINDS.get(get(0, -1))
         if kind is None:
-            raise UnknownFormat(f"an entry of kind {get(0)!r} is of a newer format")
+            raise UnknownFormat("an entry's kind is of a newer format")
         spill = get(11)
         record = cls(
             kind,
