@@ -23,8 +23,12 @@ from bridge.settings import Settings
 from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import ObjectStore, StoreError
+from bridge.store.deadline import deadline
+from bridge.store.limited import LimitedStore
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
+from bridge.store.metered import MeteredStore
+from bridge.store.retrying import RetryingStore
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential, Tenant
 from bridge.tenants.configured import ConfiguredCredential
@@ -33,6 +37,9 @@ from bridge.tenants.secret_files import SecretFileError, read_secret
 from bridge.tenants.vault import Keyrings, VaultError
 
 _log = structlog.get_logger()
+
+CHECK_SECONDS = 4.0
+"""Longest a question of readiness is tried again for; less than it may take in all."""
 
 LOCK_PURGE_SECONDS = 600.0
 """How often expired locks are removed; they count for nothing before that either."""
@@ -83,7 +90,7 @@ def secret_of(settings: Settings) -> str:
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
-    """The configured store in its wrappers: each attempt is measured, and takes its turn.
+    """The configured store in its wrappers: each attempt takes its turn, and is measured.
 
     Raises CannotOpen.
     """
@@ -97,7 +104,12 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStor
             bare = LocalStore(configured.path)
         except StoreError as error:
             raise CannotOpen(f"store: {configured.path}: {error}") from None
-    return bare
+    limited: ObjectStore = LimitedStore(
+        bare, at_once=configured.calls_at_once, patience=configured.retry_seconds
+    )
+    if metrics is not None:
+        limited = MeteredStore(limited, metrics)
+    return RetryingStore(limited, limit=configured.retry_seconds)
 
 
 def open_keyrings(settings: Settings, store: ObjectStore) -> Keyrings:
@@ -180,10 +192,18 @@ class Services:
 
     def checks(self) -> dict[str, Callable[[], None]]:
         """What readiness asks of each part."""
+
+        def bounded(ask: Callable[[], None]) -> Callable[[], None]:
+            def within_time() -> None:
+                with deadline(CHECK_SECONDS):
+                    ask()
+
+            return within_time
+
         return {
-            "store": self.store.probe,
+            "store": bounded(self.store.probe),
             "state": self.state.probe,
-            "keys": self.keyrings.check,
+            "keys": bounded(self.keyrings.check),
         }
 
     def watch(self, metrics: Metrics) -> None:

@@ -49,9 +49,9 @@ def clean_environment() -> dict[str, str]:
 
 
 class BridgeProcess:
-    """A bridge that serves, started by ``start`` and read up to its first line (JSON).
+    """A bridge that serves, started by ``start`` and read up to its first line.
 
-    ``ready`` is that line. Standard error goes to ``log``.
+    ``ready`` is that line where it is JSON (``json_first``). Standard error goes to ``log``.
     """
 
     def __init__(
@@ -61,8 +61,11 @@ class BridgeProcess:
         *,
         env: Mapping[str, str] | None = None,
         preexec: Sequence[str] = (),
+        json_first: bool = True,
     ) -> None:
         self._command = [*preexec, *bridge_command(*arguments)]
+        self._json_first = json_first
+        self._output = b""
         self._env = clean_environment() | dict(env or {})
         self.log = log
         self.ready: dict[str, Any] = {}
@@ -94,7 +97,9 @@ class BridgeProcess:
         if not line:
             self.kill()
             raise AssertionError(f"the bridge did not start:\n{self.log_text()[-4000:]}")
-        self.ready = json.loads(line)
+        self._output = line
+        if self._json_first:
+            self.ready = json.loads(line.splitlines()[0])
 
     def stop(self) -> int:
         """Ask it to end (SIGTERM), wait for it, and return its exit code."""
@@ -115,23 +120,31 @@ class BridgeProcess:
         os.kill(self.pid, number)
 
     def wait(self, limit: float = STOP_LIMIT) -> int:
-        """Wait for its end; returns the exit code."""
+        """Wait for its end, which it was told of; returns the exit code."""
+        return self._ended(limit)
+
+    def output(self) -> str:
+        """What it has written to standard output so far."""
         assert self._process is not None
-        return self._process.wait(limit)
+        stream = self._process.stdout
+        assert stream is not None
+        while select.select([stream], [], [], 0)[0] and (block := os.read(stream.fileno(), 65_536)):
+            self._output += block
+        return self._output.decode()
 
     def log_text(self) -> str:
         """What it has written to standard error so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def _ended(self) -> int:
+    def _ended(self, limit: float = STOP_LIMIT) -> int:
         assert self._process is not None
         try:
-            code = self._process.wait(STOP_LIMIT)
+            code = self._process.wait(limit)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
             raise AssertionError(
-                f"did not stop in {STOP_LIMIT:.0f} s:\n{self.log_text()[-4000:]}"
+                f"did not stop in {limit:.0f} s:\n{self.log_text()[-4000:]}"
             ) from None
         finally:
             if self._process.stdout is not None:
@@ -205,7 +218,7 @@ class Demo(BridgeProcess):
 
 
 def _read_line(stream: IO[bytes], limit: float) -> bytes:
-    """One line from a pipe, or ``b""`` when it ends or ``limit`` seconds are over."""
+    """A line and what came with it, or ``b""`` at the end or after ``limit`` seconds."""
     ends = time.monotonic() + limit
     line = b""
     while not line.endswith(b"\n"):
@@ -215,4 +228,4 @@ def _read_line(stream: IO[bytes], limit: float) -> bytes:
         if not block:
             return b""
         line += block
-    return line.splitlines()[0]
+    return line

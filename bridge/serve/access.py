@@ -29,8 +29,6 @@ class Front:
         self._door = door
         self._turns = asyncio.Semaphore(uploads)
         self._wait = wait
-        self.running = 0
-        """Requests under way, also those whose clients have gone."""
         self.uploads = 0
         """PUTs under way."""
 
@@ -43,14 +41,10 @@ class Front:
         return handle
 
     async def _handle(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
-        self.running += 1
-        try:
-            if request.method == "PUT":
-                response = await self._in_turn(handler, request)
-            else:
-                response = await handler(request)
-        finally:
-            self.running -= 1
+        if request.method == "PUT":
+            response = await self._in_turn(handler, request)
+        else:
+            response = await handler(request)
         sent = response.body_length if response.prepared else response.content_length or 0
         if request.method == "HEAD":
             sent = 0

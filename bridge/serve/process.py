@@ -1,14 +1,13 @@
 """Runs the doors in an event loop until the process is told to stop.
 
 Stopping: the listeners close, idle connections too, ``/readyz`` says so; requests under way get
-half of ``stop_seconds`` to end by themselves, then bodies are cut, their uploads aborted, and
-they get the other half to wind up. A second signal ends the wait.
+half of ``stop_seconds`` to end by themselves, then their connections are cut, their uploads are
+aborted, and they get the other half to wind up. A second signal ends the wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import signal
 import socket
@@ -27,6 +26,9 @@ _log = structlog.get_logger()
 
 BACKLOG = 1_024
 
+CLEANUP_SECONDS = 0.2
+"""What aiohttp may take to close what is left, when nothing is expected of it any more."""
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -34,11 +36,59 @@ class CannotListen(Exception):
     """The address cannot be listened on; the message says why and what to do."""
 
 
+class Requests:
+    """The main listener's handler: health beside the door. Knows which requests are under way."""
+
+    def __init__(self, health: Health, door: Handler) -> None:
+        self._health = health
+        self._door = door
+        # By identity: aiohttp's requests are mappings, and no key themselves.
+        self._running: dict[int, web.BaseRequest] = {}
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """Requests under way, also those whose clients have gone."""
+        return len(self._running)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        self._running[id(request)] = request
+        try:
+            if request.rel_url.raw_path in PATHS:
+                response = await self._health.handle(request)
+            else:
+                response = await self._door(request)
+        finally:
+            del self._running[id(request)]
+        if self._stopping:
+            response.force_close()
+        return response
+
+    def close_idle(self, server: web.Server) -> None:
+        """Close the connections that wait for a request, and the others after their answer.
+
+        aiohttp's own shutdown would throw away what still comes of a body.
+        """
+        self._stopping = True
+        busy = {request.protocol for request in self._running.values()}
+        for connection in server.connections:
+            if connection not in busy:
+                connection.force_close()
+
+    def cut(self) -> None:
+        """End the connections of all requests under way."""
+        for request in list(self._running.values()):
+            if request.transport is not None:
+                request.transport.abort()
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """What ``serve`` needs: the door's server on ``sockets``, and what goes with it."""
 
     server: web.Server
+    requests: Requests
     sockets: Sequence[socket.socket]
     health: Health
     stop_seconds: float
@@ -46,8 +96,8 @@ class Serving:
     metrics_sockets: Sequence[socket.socket] = ()
     ready: Callable[[], None] = field(default=lambda: None)
     """Called once, when requests are accepted."""
-    wind_up: Callable[[], Awaitable[None]] | None = None
-    """Called in the loop when no request is left."""
+    outstanding: Callable[[], int] = field(default=lambda: 0)
+    """How much work beside running requests must end before the process may."""
 
 
 def bind(address: Address) -> list[socket.socket]:
@@ -107,10 +157,10 @@ async def serve(serving: Serving) -> None:
         loop.add_signal_handler(signal.SIGHUP, serving.certificates.reload)
         watching = asyncio.create_task(serving.certificates.watch())
 
-    runners = [web.ServerRunner(serving.server, shutdown_timeout=serving.stop_seconds / 2)]
+    runners = [web.ServerRunner(serving.server, shutdown_timeout=CLEANUP_SECONDS)]
     if serving.metrics_sockets:
         figures = web.Server(serving.health.handle_metrics, access_log=None)
-        runners.append(web.ServerRunner(figures, shutdown_timeout=1.0))
+        runners.append(web.ServerRunner(figures, shutdown_timeout=CLEANUP_SECONDS))
     try:
         await _listen(runners[0], serving.sockets, serving.certificates)
         if serving.metrics_sockets:
@@ -123,20 +173,17 @@ async def serve(serving: Serving) -> None:
     finally:
         if watching is not None:
             watching.cancel()
-        await _unless(hurry, asyncio.gather(*(runner.cleanup() for runner in runners)))
-        if serving.wind_up is not None:
-            await _unless(hurry, serving.wind_up())
-
-
-def with_health(health: Health, door: Handler) -> Handler:
-    """The handler of the main listener: health beside the door."""
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.rel_url.raw_path in PATHS:
-            return await health.handle(request)
-        return await door(request)
-
-    return handle
+        await _stop_listening(runners[0])
+        await asyncio.sleep(0)  # what has just come in begins
+        serving.requests.close_idle(serving.server)
+        ended = await _unless(hurry, serving)
+        if not ended:
+            serving.requests.cut()
+            ended = await _unless(hurry, serving)
+        if not ended:
+            _log.warning("work was still under way at the end", action="stopping all the same")
+        for runner in runners:
+            await runner.cleanup()
 
 
 async def _listen(
@@ -148,19 +195,29 @@ async def _listen(
         await web.SockSite(runner, sock, ssl_context=context, backlog=BACKLOG).start()
 
 
-async def _unless(hurry: asyncio.Event, work: Awaitable[object]) -> None:
-    """Wait for ``work``, but no longer than until ``hurry``."""
-    task = asyncio.ensure_future(work)
+async def _stop_listening(runner: web.ServerRunner) -> None:
+    for site in list(runner.sites):
+        await site.stop()
+
+
+async def _ended(serving: Serving) -> None:
+    """Wait until nothing is under way."""
+    while serving.requests.running or serving.outstanding():  # noqa: ASYNC110 - threads work too
+        await asyncio.sleep(0.02)
+
+
+async def _unless(hurry: asyncio.Event, serving: Serving) -> bool:
+    """Wait for all work to end, at most half of ``stop_seconds`` and until ``hurry``."""
+    ended = asyncio.create_task(_ended(serving))
     hurried = asyncio.create_task(hurry.wait())
-    await asyncio.wait({task, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(
+        {ended, hurried}, timeout=serving.stop_seconds / 2, return_when=asyncio.FIRST_COMPLETED
+    )
     hurried.cancel()
-    if not task.done():
-        _log.warning("stopping at once")
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        return
-    task.result()
+    if not ended.done():
+        ended.cancel()
+        return False
+    return True
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from bridge.http.limits import Limits
 from bridge.http.server import Server
 from bridge.serve.access import Front
 from bridge.serve.health import Health
-from bridge.serve.process import Serving, bind, close_all, run, serve, with_health
+from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.settings import Settings
 from bridge.telemetry.logs import configure_logs
@@ -94,7 +93,6 @@ async def _serve(
         served=front.served,
     )
     metrics.watch("uploads", "PUTs under way.", lambda: front.uploads)
-    metrics.watch("requests_running", "Requests under way.", lambda: front.running)
     metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: door.outstanding)
     health = Health(
         services.checks(),
@@ -102,31 +100,26 @@ async def _serve(
         # A proxy on this machine could look like a local program, so it gets no figures.
         metrics_to_local=listen.public_url is None and not listen.trusted_proxies,
     )
+    requests = Requests(health, front.around(door.handle))
+    metrics.watch("requests_running", "Requests under way.", lambda: requests.running)
 
     def ready() -> None:
         started(Started(_url(settings, sockets, door.root), os.getpid(), services.identity))
 
-    async def wind_up() -> None:
-        # Requests of clients that have gone, and what workers still do for them.
-        async with asyncio.timeout(limits.stop_seconds / 2):
-            while front.running or door.outstanding:  # noqa: ASYNC110 - threads count one of them
-                await asyncio.sleep(0.02)
-
     try:
         await serve(
             Serving(
-                Server(with_health(health, front.around(door.handle)), door_limits(settings)),
+                Server(requests.handle, door_limits(settings)),
+                requests,
                 sockets,
                 health,
                 limits.stop_seconds,
                 certificates,
                 figures,
                 ready,
-                wind_up,
+                lambda: door.outstanding,
             )
         )
-    except TimeoutError:
-        _log.warning("work was still under way at the end")
     finally:
         door.close()
 

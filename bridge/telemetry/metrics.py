@@ -75,11 +75,13 @@ class Metrics(Collector):
             ["operation", "error"],
             registry=self.registry,
         )
-        self._store_bytes = Counter(
+        stored = Counter(
             "storj_bridge_store_bytes", "Bytes of objects.", ["direction"], registry=self.registry
         )
+        self._stored, self._fetched = stored.labels("in"), stored.labels("out")
         self._watched: list[Callable[[], Metric]] = []
         self.registry.register(self)
+        self._store_children: dict[str, Histogram] = {}
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, door: str, method: str, status: int, seconds: float) -> None:
@@ -95,6 +97,22 @@ class Metrics(Collector):
             )
         found[0].inc()
         found[1].observe(seconds)
+
+    def store_call(self, operation: str, seconds: float, error: str) -> None:
+        """One store call has ended; ``error``: the name of the error's class, or ``""``."""
+        found = self._store_children.get(operation)
+        if found is None:
+            found = self._store_children[operation] = self._store_seconds.labels(operation)
+        found.observe(seconds)
+        if error:
+            self._store_errors.labels(operation, error).inc()
+
+    def store_bytes(self, sent: int, received: int) -> None:
+        """So many bytes of objects went to the store and came from it."""
+        if sent:
+            self._stored.inc(sent)
+        if received:
+            self._fetched.inc(received)
 
     def bodies(self, door: str, received: int, sent: int) -> None:
         """Count the bytes of one request's and its answer's body."""

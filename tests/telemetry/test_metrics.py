@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bridge.store.api import NotFound
+from bridge.store.memory import MemoryStore
+from bridge.store.metered import MeteredStore
 from bridge.telemetry.metrics import Metrics
 
 
@@ -35,3 +40,17 @@ def test_watched_figures_are_read_when_asked_for() -> None:
     text = metrics.text().decode()
     assert "storj_bridge_queue_depth 5.0" in text
     assert "storj_bridge_cache_hits_total 7.0" in text
+
+
+def test_it_measures_a_store_through_the_wrapper_that_asks_for_a_meter() -> None:
+    metrics = Metrics("1")
+    store = MeteredStore(MemoryStore(), metrics)
+    upload = store.put("key")
+    upload.write(b"12345")
+    upload.commit({})
+    with pytest.raises(NotFound):
+        store.stat("another")
+    text = metrics.text().decode()
+    assert 'storj_bridge_store_bytes_total{direction="in"} 5.0' in text
+    assert 'storj_bridge_store_errors_total{error="NotFound",operation="stat"} 1.0' in text
+    assert 'storj_bridge_store_seconds_count{operation="stat"} 1.0' in text
