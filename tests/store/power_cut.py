@@ -33,6 +33,9 @@ from bridge.store.local.disk import Disk
 
 ROOT = 0
 
+_LATEST = 10
+"""Of the uncertain events, how many of the latest are kept alone, and lost alone."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -221,7 +224,7 @@ def cuts(
     """The states that a cut at each point of the trace may leave, each once.
 
     Where what is uncertain allows more than ``samples`` states, these are chosen: nothing of it
-    kept, all kept, all but each one, only each one, and ``samples`` at random.
+    kept, all kept, all but one of the latest, only one of the latest, and ``samples`` at random.
     """
     if split:
         events = [half for event in events for half in _halves(event)]
@@ -282,7 +285,8 @@ def _choices(count: int, chance: random.Random, samples: int) -> Iterator[Sequen
         return
     yield [False] * count
     yield [True] * count
-    for only in range(count):
+    # The latest come first; what has been uncertain for long is mostly names of temporary files.
+    for only in range(min(count, _LATEST)):
         yield [index == only for index in range(count)]
         yield [index != only for index in range(count)]
     for _ in range(samples):

@@ -134,13 +134,11 @@ def test_many_more_states_hold_it_too(events: Sequence[Event], places: Iterator[
 def test_a_power_cut_shows_when_any_one_sync_is_left_out(
     events: Sequence[Event], places: Iterator[Path]
 ) -> None:
-    found = {}
-    for site in sites(events):
-        careless = without(events, site)
-        found[site] = (
-            first_violation(careless, places, samples=4)[1]
-            or first_violation(careless, places, samples=4, split=True)[1]
-        )
+    # In the weaker model, because a journal makes some of them redundant.
+    found = {
+        site: first_violation(without(events, site), places, samples=2, split=True)[1]
+        for site in sites(events)
+    }
     assert len(found) >= 8
     assert [site for site, wrong in found.items() if wrong is None] == []
 
