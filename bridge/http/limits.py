@@ -19,7 +19,7 @@ class Limits:
     which the next request's header must have come whole. ``small_body``: bytes of a body that is
     not content (XML). ``drain``: seconds for which the rest of a refused body is read and thrown
     away before the connection is closed. ``threads``: workers for short work, ``long_threads`` for
-    folders copied and deleted. ``queue``: requests that may wait for a worker; ``wait``: seconds
+    copying and for walking whole folders. ``queue``: requests that may wait for a worker; ``wait``: seconds
     one waits before 503.
     """
 
@@ -32,6 +32,6 @@ class Limits:
     small_body: int = 1 << 20
     drain: float = 5.0
     threads: int = 32
-    long_threads: int = 8
+    long_threads: int = 16
     queue: int = 2000
     wait: float = 20.0

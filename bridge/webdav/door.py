@@ -146,8 +146,15 @@ class WebDAVDoor(Generic[C]):
         try:
             response = await self._respond(asked)
             status = response.status
-        except CutOff:
+        except CutOff as error:
             # The connection is gone already; there is nobody to answer.
+            cause = error.__cause__
+            if isinstance(cause, (FileError, StateError)):
+                log.warning(
+                    "request %s was cut off: %s: %s", request_id, type(cause).__name__, cause
+                )
+            else:
+                log.debug("request %s was cut off: %s", request_id, cause)
             response = web.Response(status=500)
             response.force_close()
         finally:

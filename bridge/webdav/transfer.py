@@ -31,7 +31,7 @@ async def copy(call: Call) -> web.StreamResponse:
 async def move(call: Call) -> web.StreamResponse:
     """Move or rename."""
     plan = await _plan(call)
-    free = await call.tools.patient.run(lambda: _move(call, plan))
+    free = await call.tools.quick.run(lambda: _move(call, plan))
     return _answer(call, plan, free=free)
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from bridge.files.api import Guard, no_guard
+from bridge.files.path import Path
+from bridge.state.api import Locks
+from tests.files.model_tree import ModelTree
 from tests.webdav.client import Client
+from tests.webdav.polling import until
+from tests.webdav.server import running
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +150,38 @@ def test_what_makes_nextcloud_drop_a_mount_is_403_for_it(dav: Client) -> None:
     assert dav("PROPFIND", "/none", None, {"Depth": "0", **agent}).status == 404
     assert dav("GET", "/none", None, agent).status == 404
     assert dav("PUT", "/none/x", b"", agent).status == 409
+
+
+class _Slow(ModelTree):
+    """A tree whose copies take until told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copying = threading.Event()
+        self.go_on = threading.Event()
+
+    def copy(
+        self,
+        src: Path,
+        dst: Path,
+        *,
+        overwrite: bool,
+        recursive: bool = True,
+        guard: Guard = no_guard,
+    ) -> bool:
+        self.copying.set()
+        assert self.go_on.wait(20)
+        return super().copy(src, dst, overwrite=overwrite, recursive=recursive, guard=guard)
+
+
+def test_a_long_copy_goes_on_though_its_client_has_gone(locks: Locks) -> None:
+    tree = _Slow()
+    with running(tree, locks) as server:
+        dav = server.client()
+        dav("PUT", "/a", b"x")
+        with dav.raw() as raw:
+            raw.send("COPY", "/a", f"Destination: {dav.url('/b')}")
+            assert tree.copying.wait(10)
+        tree.go_on.set()
+        until(lambda: dav("GET", "/b").status == 200)
+        assert dav("GET", "/b").body == b"x"
