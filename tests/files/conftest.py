@@ -11,7 +11,7 @@ import pytest
 from bridge.files.api import FileTree
 from bridge.files.path import Path
 from tests.files.model_tree import ModelTree
-from tests.files.vault import Vault, local_vault, memory_vault
+from tests.files.vault import Vault, apart_vault, local_vault, memory_vault
 
 pytest.register_assert_rewrite("tests.files.script")
 
@@ -25,14 +25,14 @@ def vault(tmp_path: FilePath) -> Iterator[Vault]:
         yield made
 
 
-@pytest.fixture(params=["model", "memory", "local"])
+@pytest.fixture(params=["model", "memory", "local", "apart"])
 def tree(request: pytest.FixtureRequest, tmp_path: FilePath) -> Iterator[FileTree]:
     """Every implementation of ``FileTree``, empty."""
     if request.param == "model":
         yield ModelTree()
         return
-    opened = memory_vault if request.param == "memory" else local_vault
-    with opened(tmp_path) as made:
+    opened = {"memory": memory_vault, "local": local_vault, "apart": apart_vault}
+    with opened[request.param](tmp_path) as made:
         yield made.tree()
 
 

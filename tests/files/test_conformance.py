@@ -354,7 +354,7 @@ def test_opening_another_version_than_named_is_refused(tree: FileTree) -> None:
 
 def test_nothing_is_visible_before_the_commit(tree: FileTree) -> None:
     run(tree, "write /old content")
-    new, over = tree.create(path("/new")), tree.create(path("/old"))
+    new, over = tree.create(path("/new"), size=200_000), tree.create(path("/old"), size=200_000)
     for writer in (new, over):
         writer.write(b"x" * 200_000)
     run(tree, "list / old, none /new, is /old content")
@@ -365,7 +365,7 @@ def test_nothing_is_visible_before_the_commit(tree: FileTree) -> None:
 
 
 def test_an_aborted_writer_leaves_nothing_and_may_be_aborted_again(tree: FileTree) -> None:
-    writer = tree.create(path("/a"))
+    writer = tree.create(path("/a"), size=1)
     writer.write(b"x")
     writer.abort()
     writer.abort()
@@ -373,7 +373,7 @@ def test_an_aborted_writer_leaves_nothing_and_may_be_aborted_again(tree: FileTre
 
 
 def test_an_abort_after_the_commit_does_nothing(tree: FileTree) -> None:
-    writer = tree.create(path("/a"))
+    writer = tree.create(path("/a"), size=1)
     writer.write(b"x")
     writer.commit()
     writer.abort()
@@ -382,7 +382,7 @@ def test_an_abort_after_the_commit_does_nothing(tree: FileTree) -> None:
 
 def test_a_writers_buffer_may_be_used_again(tree: FileTree) -> None:
     buffer = bytearray(b"a" * 70_000)
-    with_view = tree.create(path("/f"))
+    with_view = tree.create(path("/f"), size=135_536)
     with_view.write(memoryview(buffer)[:65_536])
     buffer[:] = b"b" * 70_000
     with_view.write(buffer)
@@ -392,7 +392,7 @@ def test_a_writers_buffer_may_be_used_again(tree: FileTree) -> None:
 
 
 def test_a_commit_onto_what_became_a_folder_is_refused(tree: FileTree) -> None:
-    writer = tree.create(path("/a"))
+    writer = tree.create(path("/a"), size=1)
     writer.write(b"x")
     run(tree, "mkdir /a, write /a/f y")
     with pytest.raises(IsDirectory):
@@ -402,7 +402,7 @@ def test_a_commit_onto_what_became_a_folder_is_refused(tree: FileTree) -> None:
 
 def test_a_commit_into_a_deleted_folder_is_refused(tree: FileTree) -> None:
     run(tree, "mkdir /a, mkdir /a/b")
-    writer = tree.create(path("/a/b/f"))
+    writer = tree.create(path("/a/b/f"), size=1)
     writer.write(b"x")
     run(tree, "delete /a")
     with pytest.raises(NoSuchParent):
@@ -412,7 +412,7 @@ def test_a_commit_into_a_deleted_folder_is_refused(tree: FileTree) -> None:
 
 def test_a_commit_into_a_folder_moved_into_one_that_was_deleted_is_refused(tree: FileTree) -> None:
     run(tree, "mkdir /a, mkdir /a/b, mkdir /c")
-    writer = tree.create(path("/a/b/f"))
+    writer = tree.create(path("/a/b/f"), size=1)
     writer.write(b"x")
     run(tree, "move /a/b /c/b, delete /c")
     with pytest.raises(NoSuchParent):
@@ -422,7 +422,7 @@ def test_a_commit_into_a_folder_moved_into_one_that_was_deleted_is_refused(tree:
 
 def test_a_commit_over_a_file_in_a_moved_folder_is_refused_whole_or_done(tree: FileTree) -> None:
     run(tree, "mkdir /a, write /a/f old")
-    writer = tree.create(path("/a/f"))
+    writer = tree.create(path("/a/f"), size=3)
     writer.write(b"new")
     run(tree, "move /a /b")
     try:
@@ -435,7 +435,7 @@ def test_a_commit_over_a_file_in_a_moved_folder_is_refused_whole_or_done(tree: F
 
 def test_a_commit_into_a_folder_deleted_and_made_again_is_not_half_done(tree: FileTree) -> None:
     run(tree, "mkdir /a")
-    writer = tree.create(path("/a/f"))
+    writer = tree.create(path("/a/f"), size=3)
     writer.write(b"x")
     run(tree, "delete /a, mkdir /a")
     try:
@@ -448,7 +448,7 @@ def test_a_commit_into_a_folder_deleted_and_made_again_is_not_half_done(tree: Fi
 
 def test_a_commit_into_a_renamed_folder_is_found_or_refused(tree: FileTree) -> None:
     run(tree, "mkdir /a")
-    writer = tree.create(path("/a/f"))
+    writer = tree.create(path("/a/f"), size=1)
     writer.write(b"x")
     run(tree, "move /a /b")
     try:
@@ -461,19 +461,19 @@ def test_a_commit_into_a_renamed_folder_is_found_or_refused(tree: FileTree) -> N
 
 
 def test_a_commit_says_whether_the_path_was_free_at_the_commit(tree: FileTree) -> None:
-    writers = [tree.create(path("/f")) for _ in range(2)]
+    writers = [tree.create(path("/f"), size=1) for _ in range(2)]
     for number, writer in enumerate(writers):
         writer.write(str(number).encode())
     assert [writer.commit()[1] for writer in writers] == [True, False]
     run(tree, "is /f 1")
-    writer = tree.create(path("/f"))
+    writer = tree.create(path("/f"), size=1)
     writer.write(b"2")
     run(tree, "delete /f")
     assert writer.commit()[1]
 
 
 def test_a_guard_at_the_commit_sees_what_is_there_by_then(tree: FileTree) -> None:
-    writer = tree.create(path("/f"))
+    writer = tree.create(path("/f"), size=4)
     etag = write(tree, "/f", b"other")[0].etag
     seen: list[Entry | None] = []
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from bridge.files.errors import FileError, StorageUnavailable
 from bridge.files.path import Path
@@ -50,7 +50,7 @@ class Fault(NamedTuple):
 
 
 faults = st.one_of(
-    st.none(), st.builds(Fault, st.integers(0, 14), after=st.booleans(), dies=st.booleans())
+    st.none(), st.builds(Fault, st.integers(0, 24), after=st.booleans(), dies=st.booleans())
 )
 
 
@@ -234,12 +234,19 @@ class FaultMachine(RuleBasedStateMachine):
 
 
 FaultMachine.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestNothingAcknowledgedIsLost = FaultMachine.TestCase
+
+
+@pytest.mark.long
+def test_nothing_acknowledged_is_lost_over_many_runs() -> None:
+    run_state_machine_as_test(
+        FaultMachine, settings=settings(FaultMachine.TestCase.settings, max_examples=2_000)
+    )
 
 
 SCRIPTS = [
@@ -311,6 +318,8 @@ def test_a_failure_at_any_call_leaves_a_change_whole_or_absent(
         if calls <= number:
             assert not failed
             return
+        run(vault.tree(), f"delete {base}")
+        vault.reap()
     raise AssertionError("it never ran to its end")
 
 

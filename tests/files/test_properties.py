@@ -121,7 +121,7 @@ def test_an_overwrite_keeps_them(tree: FileTree, some: dict[str, str]) -> None:
 @SETS
 def test_those_set_while_a_writer_was_open_are_kept(tree: FileTree, some: dict[str, str]) -> None:
     write(tree, "/a", b"one")
-    writer = tree.create(path("/a"))
+    writer = tree.create(path("/a"), size=3)
     writer.write(b"two")
     tree.set_properties(path("/a"), set=some)
     writer.commit()

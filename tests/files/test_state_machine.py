@@ -10,6 +10,7 @@ import contextlib
 import random
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path as FilePath
 from typing import Any, get_args
@@ -71,7 +72,7 @@ class TreeMachine(RuleBasedStateMachine):
         super().__init__()
         self.stack = contextlib.ExitStack()
         folder = FilePath(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.vault: Vault = self.stack.enter_context(memory_vault(folder))
+        self.vault: Vault = self.stack.enter_context(self.make_vault(folder))
         self.trees: list[VaultTree] = [self.opened(), self.opened()]
         # Each moment is new, so that a folder's creation time tells it from all others.
         moments = count(1_600_000_000)
@@ -83,6 +84,10 @@ class TreeMachine(RuleBasedStateMachine):
     def opened(self) -> VaultTree:
         """A tree with cold caches."""
         return self.vault.tree()
+
+    def make_vault(self, folder: FilePath) -> AbstractContextManager[Vault]:
+        """An empty vault."""
+        return memory_vault(folder)
 
     def teardown(self) -> None:
         try:
@@ -113,7 +118,7 @@ class TreeMachine(RuleBasedStateMachine):
         path = where.of(self.model)
 
         def operation(tree: Any) -> tuple[bool, str]:
-            writer = tree.create(path, content_type="a/b", mtime=float(mtime))
+            writer = tree.create(path, size=len(content), content_type="a/b", mtime=float(mtime))
             writer.write(content)
             entry, new = writer.commit()
             return new, entry.name
@@ -131,7 +136,7 @@ class TreeMachine(RuleBasedStateMachine):
     def begin(self, which: int, where: Choice, content: bytes, mtime: int) -> Any:
         path = where.of(self.model)
         real, model = (
-            self.outcome(lambda tree: tree.create(path, mtime=float(mtime)), on)
+            self.outcome(lambda tree: tree.create(path, size=len(content), mtime=float(mtime)), on)
             for on in (self.trees[which], self.model)
         )
         if isinstance(model, FileError):
@@ -329,6 +334,16 @@ class LostAnswersMachine(TreeMachine):
         super().teardown()
 
 
+class BodiesApartMachine(LostAnswersMachine):
+    """The same with large files' bodies apart from their entries."""
+
+    def make_vault(self, folder: FilePath) -> AbstractContextManager[Vault]:
+        return memory_vault(folder, standalone=65_000)
+
+
+BodiesApartMachine.TestCase.settings = settings(
+    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TreeMachine.TestCase.settings = LostAnswersMachine.TestCase.settings = settings(
     max_examples=30,
     stateful_step_count=30,
@@ -337,10 +352,11 @@ TreeMachine.TestCase.settings = LostAnswersMachine.TestCase.settings = settings(
 )
 TestTheTreeBehavesAsTheModel = TreeMachine.TestCase
 TestItDoesSoWhenAnswersAreLost = LostAnswersMachine.TestCase
+TestItDoesSoWithBodiesApart = BodiesApartMachine.TestCase
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("machine", [TreeMachine, LostAnswersMachine])
+@pytest.mark.parametrize("machine", [TreeMachine, LostAnswersMachine, BodiesApartMachine])
 def test_the_tree_behaves_as_the_model_over_many_runs(machine: type[TreeMachine]) -> None:
     run_state_machine_as_test(
         machine,

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from bridge.crypto.age import generate_identity
 from bridge.crypto.keyring import Keyring
 from bridge.crypto.vault import VaultKeys
+from bridge.files.content import STANDALONE
 from bridge.files.fsck import Fsck
 from bridge.files.layout import Layout, id_bytes
 from bridge.files.path import Path
@@ -56,10 +57,19 @@ def make_tree(
     *,
     clock: Callable[[], float] = time.time,
     cache_names: int = 100_000,
+    standalone: int = STANDALONE,
 ) -> VaultTree:
     """A tree with cold caches."""
     return VaultTree(
-        OpenVault(store, keys, state, prefix=PREFIX, clock=clock, cache_names=cache_names)
+        OpenVault(
+            store,
+            keys,
+            state,
+            prefix=PREFIX,
+            clock=clock,
+            cache_names=cache_names,
+            standalone=standalone,
+        )
     )
 
 
@@ -73,6 +83,7 @@ class Vault:
     clock: Clock
     folder: FilePath
     stack: ExitStack
+    standalone: int = STANDALONE
     _numbers: Iterator[int] = field(default_factory=count)
 
     def tree(
@@ -89,6 +100,7 @@ class Vault:
             self.keys,
             clock=self.clock,
             cache_names=cache_names,
+            standalone=self.standalone,
         )
 
     def blind_tree(self, store: ObjectStore | None = None) -> VaultTree:
@@ -125,10 +137,18 @@ def opened(store: ObjectStore, folder: FilePath, clock: Clock) -> Iterator[Vault
 
 
 @contextmanager
-def memory_vault(folder: FilePath) -> Iterator[Vault]:
+def memory_vault(folder: FilePath, *, standalone: int = STANDALONE) -> Iterator[Vault]:
     """A vault in memory, its state in ``folder``."""
     clock = Clock()
     with opened(MemoryStore(clock), folder, clock) as vault:
+        vault.standalone = standalone
+        yield vault
+
+
+@contextmanager
+def apart_vault(folder: FilePath) -> Iterator[Vault]:
+    """A vault in memory whose bodies stand apart from their entries, as those of huge files do."""
+    with memory_vault(folder, standalone=1) as vault:
         yield vault
 
 
