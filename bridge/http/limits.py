@@ -12,15 +12,15 @@ BLOCK = 1 << 20
 class Limits:
     """Limits of one HTTP server; the defaults suit 200 clients on two cores.
 
-    ``connections``: open at once; one more is told 503 and closed. ``header_line`` and ``headers``:
-    bytes of the request line or of one field, and number of fields, else 431. ``idle``: seconds
-    without a byte while a body is read or an answer is taken. ``rate``: least bytes a second of a
-    body, measured over each block once ``idle`` seconds have passed. ``keepalive``: seconds in
-    which the next request's header must have come whole. ``small_body``: bytes of a body that is
-    not content (XML). ``drain``: seconds for which the rest of a refused body is read and thrown
-    away before the connection is closed. ``threads``: workers for short work, ``long_threads`` for
-    copying and for walking whole folders. ``queue``: requests that may wait for a worker; ``wait``: seconds
-    one waits before 503.
+    ``connections``: open at once; one more is told 503 and closed. ``header_line`` and
+    ``headers``: bytes of the request line or of one field, and number of fields, else 431.
+    ``idle``: seconds without a byte while a body is read or an answer is taken. ``rate``: least
+    bytes a second of a body, measured over each block once ``idle`` seconds have passed.
+    ``keepalive``: seconds in which the next request's header must have come whole.
+    ``small_body``: bytes of a body that is not content (XML). ``drain``: seconds for which the
+    rest of a refused body is read and thrown away before the connection is closed. ``threads``:
+    workers for short work, ``long_threads`` for copying and for walking whole folders. ``queue``:
+    requests that may wait for a worker; ``wait``: seconds one waits before 503.
     """
 
     connections: int = 1000
