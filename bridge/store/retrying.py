@@ -92,16 +92,23 @@ class RetryingStore(WrappedStore):
     def _resuming(
         self, listing: Iterator[ObjectInfo], prefix: str, last: str | None, *, recursive: bool
     ) -> Iterator[ObjectInfo]:
-        def again() -> None:
+        def go_on() -> ObjectInfo | None:
             nonlocal listing
             listing = self._inner.list(prefix, recursive=recursive, cursor=last)
+            return next(listing, None)
 
         while True:
-            info = self.persist(lambda: next(listing, None), again)
-            if info is None:
+            try:
+                for info in listing:
+                    yield info
+                    last = info.key
                 return
-            yield info
-            last = info.key
+            except (RateLimited, Unavailable):
+                found = self.persist(go_on)
+            if found is None:
+                return
+            yield found
+            last = found.key
 
     def close(self) -> None:
         self._closed = True

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from bridge.store.api import ObjectStore
 from bridge.store.local import LocalStore
-from tests.store.conformance import put_part
-from tests.store.objects import read, write
+from tests.store.objects import put_part, read, write
 from tests.store.power_cut import Mark, TracingDisk
 
 Value = tuple[object, ...]

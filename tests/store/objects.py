@@ -1,10 +1,15 @@
-"""Whole objects in one call, for tests."""
+"""Whole objects in one call, and many calls at once, for tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-from bridge.store.api import ObjectInfo, ObjectStore
+from bridge.store.api import Exists, NotFound, ObjectInfo, ObjectStore, PartInfo, StoreError
+
+T = TypeVar("T")
 
 
 def write(
@@ -38,3 +43,43 @@ def read(store: ObjectStore, key: str, offset: int = 0, length: int | None = Non
 def keys(listing: Iterable[ObjectInfo]) -> list[str]:
     """The keys of a listing, in its order."""
     return [info.key for info in listing]
+
+
+def put_part(
+    store: ObjectStore, key: str, upload_id: str, number: int, content: bytes, etag: str = "etag"
+) -> PartInfo:
+    """Write and commit one part."""
+    part = store.put_part(key, upload_id, number)
+    part.write(content)
+    return part.commit(etag)
+
+
+def exists(store: ObjectStore, key: str) -> bool:
+    """Whether an object is at ``key``."""
+    try:
+        store.stat(key)
+    except NotFound:
+        return False
+    return True
+
+
+def race(count: int, work: Callable[[int], T]) -> list[T | StoreError]:
+    """Do ``work(0)`` to ``work(count - 1)`` at once; what each returned or raised."""
+    barrier = threading.Barrier(count)
+
+    def one(number: int) -> T | StoreError:
+        barrier.wait()
+        try:
+            return work(number)
+        except StoreError as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def winners(results: list[ObjectInfo | StoreError]) -> list[ObjectInfo]:
+    """Those of a race that were not told Exists; any other error fails the test."""
+    won = [result for result in results if isinstance(result, ObjectInfo)]
+    assert all(isinstance(result, (ObjectInfo, Exists)) for result in results), results
+    return won

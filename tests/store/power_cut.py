@@ -219,20 +219,28 @@ class Cut:
 
 
 def cuts(
-    events: Sequence[Event], chance: random.Random, samples: int, *, split: bool = False
+    events: Sequence[Event],
+    chance: random.Random,
+    samples: int,
+    *,
+    split: bool = False,
+    start: int = 0,
 ) -> Iterator[Cut]:
-    """The states that a cut at each point of the trace may leave, each once.
+    """The states that a cut at each point of the trace from ``start`` on may leave, each once.
 
     Where what is uncertain allows more than ``samples`` states, these are chosen: nothing of it
     kept, all kept, all but one of the latest, only one of the latest, and ``samples`` at random.
     """
     if split:
+        start += sum(isinstance(event, Rename) for event in events[:start])
         events = [half for event in events for half in _halves(event)]
     seen: set[tuple[int, Node]] = set()
     acknowledged = 0
     for end in range(len(events) + 1):
         if end and isinstance(events[end - 1], Mark):
             acknowledged = events[end - 1].acknowledged  # type: ignore[attr-defined]
+        if end < start:
+            continue
         past = events[:end]
         uncertain = _uncertain(past)
         for kept in _choices(len(uncertain), chance, samples):
@@ -243,9 +251,11 @@ def cuts(
                 yield Cut(acknowledged, root)
 
 
-def without(events: Sequence[Event], site: str) -> list[Event]:
-    """The trace as if the syncs made at ``site`` had been left out of the program."""
-    return [event for event in events if not (isinstance(event, Sync) and event.site == site)]
+def without(events: Sequence[Event], site: str) -> tuple[list[Event], int]:
+    """The trace as if the syncs made at ``site`` had been left out, and where the first was."""
+    missing = [isinstance(event, Sync) and event.site == site for event in events]
+    left = [event for event, gone in zip(events, missing, strict=True) if not gone]
+    return left, missing.index(True)
 
 
 def sites(events: Sequence[Event]) -> list[str]:

@@ -31,8 +31,7 @@ from bridge.store.local import LocalStore, listing
 from bridge.store.local.disk import Disk
 from bridge.store.local.header import CONTENT, SLOT
 from bridge.store.local.layout import component_of, directory_of, place_of
-from tests.store.conformance import put_part
-from tests.store.objects import keys, read, write
+from tests.store.objects import keys, put_part, read, write
 from tests.store.power_cut import CarelessDisk
 from tests.tools import require_tool
 

@@ -95,11 +95,16 @@ def _difference(found: Stored, before: Stored, after: Stored, *, atomic: bool) -
 
 
 def first_violation(
-    events: Sequence[Event], places: Iterator[Path], samples: int, *, split: bool = False
+    events: Sequence[Event],
+    places: Iterator[Path],
+    samples: int,
+    *,
+    split: bool = False,
+    start: int = 0,
 ) -> tuple[int, str | None]:
     """How many states were tried, and what was wrong with the last of them."""
     tried = 0
-    for cut in cuts(events, random.Random(11), samples, split=split):
+    for cut in cuts(events, random.Random(11), samples, split=split, start=start):
         tried += 1
         wrong = violation(cut, next(places), split=split)
         if wrong:
@@ -134,11 +139,11 @@ def test_many_more_states_hold_it_too(events: Sequence[Event], places: Iterator[
 def test_a_power_cut_shows_when_any_one_sync_is_left_out(
     events: Sequence[Event], places: Iterator[Path]
 ) -> None:
-    # In the weaker model, because a journal makes some of them redundant.
-    found = {
-        site: first_violation(without(events, site), places, samples=2, split=True)[1]
-        for site in sites(events)
-    }
+    found = {}
+    for site in sites(events):
+        careless, start = without(events, site)
+        # In the weaker model, because a journal makes some syncs redundant.
+        found[site] = first_violation(careless, places, samples=2, split=True, start=start)[1]
     assert len(found) >= 8
     assert [site for site, wrong in found.items() if wrong is None] == []
 
