@@ -129,6 +129,7 @@ def test_what_was_acknowledged_holds_also_where_renames_are_not_atomic(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_many_more_states_hold_it_too(events: Sequence[Event], places: Iterator[Path]) -> None:
     for split in (False, True):
         tried, wrong = first_violation(events, places, samples=200, split=split)
