@@ -20,7 +20,7 @@ from bridge.telemetry.scrub import HIDDEN, Scrubber
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
 
-_TALKATIVE = ("wsgidav", "py.warnings")
+_TALKATIVE = ("py.warnings",)
 """Loggers whose finished texts hold paths: above debug level only their presence is noted."""
 
 

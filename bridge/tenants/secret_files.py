@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,9 +40,7 @@ def read_or_make(file: Path, make: Callable[[], str]) -> str:
     not at all. Raises SecretFileError, OSError.
     """
     if not file.exists():
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # 0600
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(make().encode() + b"\n")
@@ -51,7 +50,7 @@ def read_or_make(file: Path, make: Callable[[], str]) -> str:
                 os.link(draft, file)
             _sync_folder(file.parent)
         finally:
-            draft.unlink(missing_ok=True)
+            Path(draft).unlink(missing_ok=True)
     return read_secret(file)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import socket
 import ssl
 import time
@@ -12,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.processes import BridgeProcess, run_bridge
+from click.testing import CliRunner
+
+from bridge.cli import main
+from tests.processes import BridgeProcess
 
 
 @dataclass
@@ -26,9 +30,9 @@ class Configured:
     identity: str = ""
 
     def __post_init__(self) -> None:
-        made = run_bridge("init", "--config", str(self.file))
-        assert made.returncode == 0, made.stderr
-        self.identity = made.stdout.split("shown this once: ")[1].split()[0]
+        made = CliRunner().invoke(main, ["init", "--config", str(self.file), "--json"])
+        assert made.exit_code == 0, made.output
+        self.identity = json.loads(made.stdout)["recovery_identity"]
         text = self.file.read_text()
         text = text.replace('address = "127.0.0.1:8080"', f'address = "127.0.0.1:0"\n{self.listen}')
         self.file.write_text(text + self.extra)

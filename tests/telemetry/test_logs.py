@@ -107,13 +107,13 @@ def test_an_exception_is_told_by_class_and_place_without_its_message() -> None:
 def test_what_libraries_say_loses_its_texts_and_keeps_its_numbers() -> None:
     stream = configured()
     logging.getLogger("aiohttp.server").error("cannot send %s after %d tries", NAME, 3)
-    logging.getLogger("wsgidav.server").warning("opened %s" % NAME)  # noqa: UP031, G002
+    logging.getLogger("py.warnings").warning("opened %s" % NAME)  # noqa: UP031, G002
     logging.getLogger("asyncio").error("never retrieved\nfuture: %s" % NAME)  # noqa: UP031, G002
     assert NAME not in stream.getvalue()
     events = [line["event"] for line in lines(stream)]
     assert events[0] == "cannot send [hidden] after 3 tries"
     assert events[2] == "never retrieved"
-    assert [line["logger"] for line in lines(stream)][1] == "wsgidav.server"
+    assert [line["logger"] for line in lines(stream)][1] == "py.warnings"
 
 
 def test_levels_below_the_configured_one_are_not_written() -> None:
