@@ -61,19 +61,19 @@ class VaultKeys:
             raise Tampered("a spill's properties have the wrong type")
         return {str(name): value for name, value in properties.items()}
 
-    def seal_intent(self, source: bytes, renewed: float) -> bytes:
-        """The intent of a running copy of the directory ``source``, as an object's content.
+    def seal_intent(self, copy: bytes, renewed: float) -> bytes:
+        """The intent of a running copy, as an object's content.
 
-        ``renewed``: Unix seconds.
+        ``copy``: the id that the directory made by it will have. ``renewed``: Unix seconds.
         """
-        return self._seal(labels.INTENT, cbor.encode({0: source, 1: cbor.nanoseconds(renewed)}))
+        return self._seal(labels.INTENT, cbor.encode({0: copy, 1: cbor.nanoseconds(renewed)}))
 
     def open_intent(self, sealed: bytes) -> tuple[bytes, float]:
         """What ``seal_intent`` was given. Raises Tampered, UnknownKey, UnknownFormat."""
         plain = self._open(labels.INTENT, sealed)
         match cbor.decode(plain, {0: bytes, 1: int}, "copy's intent"):
-            case {0: bytes(source), 1: int(renewed)} if len(source) == ID_SIZE:
-                return source, cbor.seconds(renewed)
+            case {0: bytes(copy), 1: int(renewed)} if len(copy) == ID_SIZE:
+                return copy, cbor.seconds(renewed)
         raise Tampered("a copy's intent is not possible")
 
     def new_body(self) -> BodySealer:

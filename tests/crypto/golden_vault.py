@@ -170,7 +170,7 @@ def main() -> None:
     removed = replace(old, object_id=os.urandom(16))
     maker.objects[layout.removed(removed.object_id)] = {"r": keys.seal_record(removed)}
     copy, renewed = os.urandom(16), 1_732_180_000.25
-    maker.objects[layout.intent(copy)] = _in_line(keys.seal_intent(old.object_id, renewed))
+    maker.objects[layout.intent(copy)] = _in_line(keys.seal_intent(copy, renewed))
     maker.objects[f"{layout.prefix}recovery/2.age"] = _in_line(maker.recovery)
     for number, keyring in enumerate(maker.keyrings, 1):
         maker.objects[f".bridge/{TENANT}/keyring/{number}"] = _in_line(keyring)
@@ -184,7 +184,7 @@ def main() -> None:
         "entries": maker.entries,
         "records": [{"sealed": keys.seal_record(full), "record": fields(full)}],
         "removed": fields(removed),
-        "intent": {"copy": copy.hex(), "source": old.object_id.hex(), "renewed": renewed},
+        "intent": {"copy": copy.hex(), "renewed": renewed},
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=True) + "\n"
     (GOLDEN / "vault.json").write_text(text, "utf-8")

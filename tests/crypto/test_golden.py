@@ -117,7 +117,7 @@ def test_a_removed_directory_s_entry_opens(keys: VaultKeys) -> None:
 def test_a_copy_s_intent_opens(keys: VaultKeys) -> None:
     golden = VAULT["intent"]
     stored = load_object(OBJECTS[LAYOUT.intent(bytes.fromhex(golden["copy"]))])
-    assert keys.open_intent(stored) == (bytes.fromhex(golden["source"]), golden["renewed"])
+    assert keys.open_intent(stored) == (bytes.fromhex(golden["copy"]), golden["renewed"])
 
 
 def test_what_was_sealed_under_the_first_key_opens_by_the_second_keyring_only_if_it_is_kept(
