@@ -234,13 +234,17 @@ def _open_range(call: Call, opened: _Opened, offset: int, length: int) -> _Opene
 
 def _open_folder(call: Call, entry: Entry) -> _Opened:
     require_conditions(call, entry, read=True)
-    return _Opened(entry, 200, listing=page(call.path, call.share.tree.list(call.path)))
+    base = call.href(call.path, directory=True)
+    listing = page(call.path, base, call.share.tree.list(call.path))
+    return _Opened(entry, 200, listing=listing)
 
 
 def _listing(call: Call, opened: _Opened) -> web.Response:
     assert opened.listing is not None
     headers = {
         **_SAFE,
+        # Ours, with every name escaped; a sandbox would keep its links from downloading.
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         "Content-Type": "text/html; charset=utf-8",
         "Last-Modified": http_date(int(opened.entry.mtime)),
     }

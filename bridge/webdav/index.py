@@ -16,14 +16,18 @@ _MOST = 5000
 _STYLE = "body{font-family:sans-serif;margin:2em}td{padding:.1em 1em .1em 0}"
 
 
-def page(path: Path, entries: Iterable[Entry]) -> bytes:
-    """The page; links are relative, so that they hold behind any proxy."""
+def page(path: Path, base: str, entries: Iterable[Entry]) -> bytes:
+    """The page; ``base`` is the folder's public href with a slash at its end.
+
+    Links are absolute paths: a folder may be opened without the slash that relative ones need.
+    """
     shown = list(islice(entries, _MOST + 1))
     more = len(shown) > _MOST
     shown = sorted(shown[:_MOST], key=lambda entry: (not entry.is_directory, entry.name.lower()))
-    rows = "".join(_row(entry) for entry in shown)
+    rows = "".join(_row(base, entry) for entry in shown)
     title = escape(str(path))
-    up = "" if path.is_root else '<p><a href="../">..</a></p>'
+    above = escape(base.rstrip("/").rpartition("/")[0] + "/")
+    up = "" if path.is_root else f'<p><a href="{above}">..</a></p>'
     note = f"<p>Only the first {_MOST} entries are shown.</p>" if more else ""
     text = (
         f"<!DOCTYPE html><html><head><meta charset=utf-8><title>{title}</title>"
@@ -33,10 +37,9 @@ def page(path: Path, entries: Iterable[Entry]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _row(entry: Entry) -> str:
+def _row(base: str, entry: Entry) -> str:
     slash = "/" if entry.is_directory else ""
-    # "./" keeps a name with a colon from being read as a URL's scheme.
-    href = escape("./" + quote_name(entry.name) + slash)
+    href = escape(base + quote_name(entry.name) + slash)
     size = "" if entry.is_directory else f"{entry.size:,}"
     return (
         f'<tr><td><a href="{href}">{escape(entry.name)}{slash}</a></td>'

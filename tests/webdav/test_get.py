@@ -143,8 +143,10 @@ def test_a_folder_is_listed_for_people_with_names_escaped(dav: Client) -> None:
     assert reply.status == 200
     assert b"<img" not in reply.body
     assert b"&lt;img src=x&gt;" in reply.body
-    assert b'href="./javascript' in reply.body
+    assert b'href="/dav/d/javascript' in reply.body
+    assert dav("GET", "/d").body == reply.body
     assert dav("HEAD", "/d/").status == 200
+    assert b'href="/dav/d/"' in dav("GET", "/").body
 
 
 @pytest.mark.parametrize(
