@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 import click
@@ -20,7 +18,7 @@ from bench.client import Source
 from bench.facts import machine_facts
 from bench.measure import Sample, large_files, small_files
 from bench.plan import LARGE, MIB, QUICK, Sizes, Workload
-from bench.process import ServerFailed
+from bench.process import ServerFailed, stop_by_sigterm
 from bench.report import SUBJECT, Outcome, as_json, as_markdown
 from bench.servers import Server, known_servers
 
@@ -60,7 +58,7 @@ def main(
     out: Path | None,
 ) -> None:
     """Measure the bridge beside its peers, in interleaved runs. Exits 1 when the bridge fails."""
-    signal.signal(signal.SIGTERM, _stop)
+    stop_by_sigterm()
     known = known_servers()
     wanted = _by_name({server.name: server for server in known}, names)
     workloads = _by_name({workload.value: workload for workload in Workload}, chosen)
@@ -82,10 +80,6 @@ def main(
         stem.with_suffix(".md").write_text(text)
         stem.with_suffix(".json").write_text(json.dumps(as_json(outcome), indent=1) + "\n")
     sys.exit(1 if outcome.subject_failed else 0)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # so that SIGTERM too ends the servers on its way out
 
 
 def _by_name(known: Mapping[str, Named], names: str | None) -> list[Named]:

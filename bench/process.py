@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import IO, Self
 
 STOP_LIMIT = 15.0
@@ -23,6 +23,15 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 class ServerFailed(Exception):
     """A server did not start, died, or answered a request with an error."""
+
+
+def stop_by_sigterm() -> None:
+    """Let SIGTERM unwind this program as Ctrl-C does, so that it ends the servers it started."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 class Process:

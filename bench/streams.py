@@ -16,6 +16,7 @@ import click
 
 from bench.client import Source, download, upload
 from bench.plan import MIB
+from bench.process import stop_by_sigterm
 from bench.servers import known_servers
 
 LIMIT = 200 * MIB
@@ -31,6 +32,7 @@ LIMIT = 200 * MIB
 )
 def main(streams: int, large: int, disk: Path | None) -> None:
     """Measure peak memory while large files go up and down at once."""
+    stop_by_sigterm()
     (bridge,) = (server for server in known_servers() if server.name == "bridge")
     source, size = Source(16 * MIB), large * MIB
     with tempfile.TemporaryDirectory(
