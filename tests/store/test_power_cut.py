@@ -132,9 +132,9 @@ def test_what_was_acknowledged_holds_also_where_renames_are_not_atomic(
 @pytest.mark.timeout(1800)
 def test_many_more_states_hold_it_too(events: Sequence[Event], places: Iterator[Path]) -> None:
     for split in (False, True):
-        tried, wrong = first_violation(events, places, samples=200, split=split)
+        tried, wrong = first_violation(events, places, samples=500, split=split)
         assert wrong is None
-        assert tried > 20_000
+        assert tried > 4_000
 
 
 def test_a_power_cut_shows_when_any_one_sync_is_left_out(
