@@ -60,6 +60,10 @@ def configure_logs(
     logging.captureWarnings(capture=True)
 
 
+_EXTRA = ("request_id",)
+"""What a stdlib logger's ``extra`` may bring."""
+
+
 class _Foreign(logging.Handler):
     """Hands the records of stdlib loggers on, without what their texts may have taken in."""
 
@@ -69,13 +73,20 @@ class _Foreign(logging.Handler):
             level = max(record.levelno // 10 * 10, logging.DEBUG)
             above = level > logging.DEBUG
             text = _template(record) if above else record.getMessage()
-            log.log(min(level, logging.ERROR), text, logger=record.name, exc_info=record.exc_info)
+            fields = {name: vars(record)[name] for name in _EXTRA if name in vars(record)}
+            log.log(
+                min(level, logging.ERROR),
+                text,
+                logger=record.name,
+                exc_info=record.exc_info,
+                **fields,
+            )
         except Exception:  # noqa: BLE001 - a log that fails must not fail the work
             self.handleError(record)
 
 
 def _template(record: logging.LogRecord) -> str:
-    """A record's text with numbers filled in and texts left out.
+    """A record's text with numbers filled in, errors as their class, and texts left out.
 
     Only the first line: asyncio appends reprs of tasks, and they hold what the tasks work on.
     """
@@ -83,9 +94,22 @@ def _template(record: logging.LogRecord) -> str:
         return "a library's message, shown at debug level only"
     template = str(record.msg).partition("\n")[0]
     if isinstance(record.args, tuple) and record.args:
-        known = (a if isinstance(a, (int, float)) else HIDDEN for a in record.args)
         try:
-            return template % tuple(known)
+            return template % tuple(map(_harmless, record.args))
         except (TypeError, ValueError):  # %d for what was hidden
             return template
     return template
+
+
+class _Plain(str):
+    """Text that shows the same by ``%s`` and ``%r``."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _harmless(argument: object) -> object:
+    """What of a message's argument may be shown above debug level."""
+    if isinstance(argument, (int, float)):
+        return argument
+    return _Plain(type(argument).__name__ if isinstance(argument, BaseException) else HIDDEN)

@@ -150,11 +150,9 @@ class WebDAVDoor(Generic[C]):
             # The connection is gone already; there is nobody to answer.
             cause = error.__cause__
             if isinstance(cause, (FileError, StateError)):
-                log.warning(
-                    "request %s was cut off: %s: %s", request_id, type(cause).__name__, cause
-                )
+                log.warning("a request was cut off: %r", cause, extra={"request_id": request_id})
             else:
-                log.debug("request %s was cut off: %s", request_id, cause)
+                log.debug("a request was cut off: %r", cause, extra={"request_id": request_id})
             response = web.Response(status=500)
             response.force_close()
         finally:
@@ -196,11 +194,11 @@ class WebDAVDoor(Generic[C]):
             busy = isinstance(error, (Busy, LeaseBusy))
             refused = refused_by(error) or Refused(500)
             if refused.status >= 500:
-                log.warning("request %s: %s: %s", asked.request_id, type(error).__name__, error)
+                log.warning("a request: %r", error, extra={"request_id": asked.request_id})
         except (CutOff, asyncio.CancelledError):
             raise
         except Exception:
-            log.exception("request %s failed", asked.request_id)
+            log.exception("a request failed", extra={"request_id": asked.request_id})
             refused = Refused(500, "something went wrong; the log has it under this request's id")
         status = status_for(asked.agent, request.method, refused.status, busy=busy)
         if status != refused.status:

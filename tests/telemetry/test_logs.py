@@ -110,7 +110,11 @@ def test_what_libraries_say_loses_its_texts_and_keeps_its_numbers() -> None:
     logging.getLogger("py.warnings").warning("opened %s" % NAME)  # noqa: UP031, G002
     logging.getLogger("asyncio").error("never retrieved\nfuture: %s" % NAME)  # noqa: UP031, G002
     assert NAME not in stream.getvalue()
+    logging.getLogger("bridge.x").warning("later: %r", OSError(NAME), extra={"request_id": "r-2"})
+    assert NAME not in stream.getvalue()
     events = [line["event"] for line in lines(stream)]
+    assert lines(stream)[3]["request_id"] == "r-2"
+    assert events[3] == "later: OSError"
     assert events[0] == "cannot send [hidden] after 3 tries"
     assert events[2] == "never retrieved"
     assert [line["logger"] for line in lines(stream)][1] == "py.warnings"
