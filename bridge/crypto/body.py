@@ -150,7 +150,9 @@ class BodyOpener:
         view = memoryview(sealed)
         end = first_chunk + -(-len(view) // SEALED_CHUNK)
         size = min(end * CHUNK, self._size) - first_chunk * CHUNK
-        if not first_chunk < end <= self._count or len(view) != size + TAG * (end - first_chunk):
+        if not 0 <= first_chunk < end <= self._count or len(view) != size + TAG * (
+            end - first_chunk
+        ):
             raise Tampered("the content's length is not what its record says")
         plain = bytearray(size)
         out = memoryview(plain)

@@ -147,6 +147,7 @@ def newest(
     """
     keks = tuple(keks)
     stored = dict(sealed)
+    known = 0
     if seen:
         known = Keyring.open(seen, keks, tenant_id).number
         if stored.setdefault(known, seen) != seen:
@@ -161,22 +162,29 @@ def newest(
             if number == max(stored):
                 failure = error
             continue
-        _check_chain(keyring, number, stored, keks)
+        if _checked_down_to(keyring, number, stored, keks) > known > 0:
+            raise Tampered(
+                f"keyring {number} of tenant {tenant_id} cannot be shown to follow keyring "
+                f"{known}, which was in use: one between them is missing, or its KEK is"
+            )
         return keyring
     raise failure
 
 
-def _check_chain(
+def _checked_down_to(
     keyring: Keyring, number: int, stored: Mapping[int, bytes], keks: tuple[Kek, ...]
-) -> None:
-    """What lies below the first gap, or below one sealed under a KEK long gone, has no say."""
+) -> int:
+    """Follows the chain down and returns the number of the last keyring known to be in it.
+
+    It ends at a gap or below a keyring sealed under a KEK long gone: what is older has no say.
+    """
     while True:
         if keyring.number != number:
             raise Tampered(f"keyring {number} of tenant {keyring.tenant_id} has another's number")
         number -= 1
         before = stored.get(number)
         if before is None:
-            return
+            return number + 1
         if hashlib.sha256(before).digest() != keyring.previous:
             raise Tampered(
                 f"keyring {number + 1} of tenant {keyring.tenant_id} does not follow keyring "
@@ -185,7 +193,7 @@ def _check_chain(
         try:
             keyring = Keyring.open(before, keks, keyring.tenant_id)
         except UnknownKey:
-            return
+            return number
 
 
 def _aad(tenant_id: str, clear: bytes) -> bytes:

@@ -51,8 +51,8 @@ class NameCipher:
     def seal(self, parent: bytes, name: str) -> str:
         """``name``, normalized and sealed for the directory ``parent``: base64url, no padding.
 
-        Raises TooLong for more than NAME_ROOM bytes, ValueError for an empty name or one that is
-        not Unicode (lone surrogates).
+        Raises TooLong for more than NAME_ROOM bytes, ValueError for what is not Unicode (lone
+        surrogates).
         """
         plain = normalize(name).encode()
         if len(plain) > NAME_ROOM:
