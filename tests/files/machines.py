@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from bridge.files.api import Entry, FileTree
+from bridge.files.errors import IntoItself, NoSuchParent
 from bridge.files.path import Path
 from tests.files.model_tree import ModelTree, normalized
 from tests.files.script import read
+
+EITHER = (IntoItself, NoSuchParent)
+"""Both are true of a move into a folder that is not there, below the one that is moved."""
 
 NAMES = ["a", "b", "Caf\u00e9", "Cafe\u0301"]
 SIZES = [0, 1, 65_535, 65_536, 65_537, 131_075]

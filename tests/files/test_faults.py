@@ -24,6 +24,7 @@ from bridge.files.reaper import Reaper
 from bridge.store import deadline
 from bridge.store.api import StoreError, Unavailable
 from tests.files.machines import (
+    EITHER,
     Choice,
     Seen,
     choices,
@@ -132,7 +133,8 @@ class FaultMachine(RuleBasedStateMachine):
             operation(after)
         except FileError as error:
             wanted, after = error, self.model
-        assert fault is not None or type(failure) is type(wanted), failure
+        either = isinstance(failure, EITHER) and isinstance(wanted, EITHER)
+        assert fault is not None or either or type(failure) is type(wanted), failure
         now = self.seen(self.vault.tree())
         assert self.seen(self.tree) == now
         if now == self.seen(self.model):

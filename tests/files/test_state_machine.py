@@ -29,13 +29,14 @@ from hypothesis.stateful import (
 )
 
 from bridge.files.api import Entry, Reader, Writer
-from bridge.files.errors import FileError, IntoItself, IsDirectory, NoSuchFile, NoSuchParent
+from bridge.files.errors import FileError, IsDirectory, NoSuchFile, NoSuchParent
 from bridge.files.path import Path
 from bridge.files.reaper import Reaper
 from bridge.files.vault_tree import VaultTree
 from bridge.store.retrying import RetryingStore
 from bridge.store.wrapping import Operation
 from tests.files.machines import (
+    EITHER,
     Choice,
     choices,
     contents,
@@ -49,9 +50,6 @@ from tests.files.model_tree import ModelTree
 from tests.files.script import drain
 from tests.files.vault import Vault, check_clean, memory_vault
 from tests.store.faulty import FaultyStore, RandomFaults
-
-EITHER = (IntoItself, NoSuchParent)
-"""Both are true of a move into a folder that is not there, below the one that is moved."""
 
 
 class Refused(Exception):
