@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +20,7 @@ from bridge.serve.health import Health
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.settings import Settings
+from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential
@@ -49,24 +51,32 @@ def run_service(
     """
     log = settings.log
     secrets = [secret_of(settings), *kek_text(settings).split()]
-    configure_logs(log.level, log.format, secrets=secrets)
-    with ExitStack() as opened:
-        certificates = _certificates(settings)
-        sockets = bind(settings.listen.address)
-        opened.callback(close_all, sockets)
-        figures: Sequence[socket.socket] = ()
-        if settings.metrics.address is not None:
-            figures = bind(settings.metrics.address)
-            opened.callback(close_all, figures)
-        metrics = Metrics(__version__)
-        services = opened.enter_context(Services.open(settings, metrics, create=create))
-        services.watch(metrics)
-        background = Background(services)
-        background.start()
-        opened.callback(background.stop, BACKGROUND_SECONDS)
-        _log.info("starting", version=__version__, store=settings.store.kind)
-        run(_serve(settings, services, metrics, certificates, sockets, figures, started))
-    _log.info("stopped")
+    with closing(Drain(sys.stderr.fileno())) as drain:
+        configure_logs(log.level, log.format, secrets=secrets, stream=drain)
+        with ExitStack() as opened:
+            _run(settings, started, opened, create=create)
+        _log.info("stopped")
+
+
+def _run(
+    settings: Settings, started: Callable[[Started], None], opened: ExitStack, *, create: bool
+) -> None:
+    """Open everything, the address first, so that a port in use is told before anything is made."""
+    certificates = _certificates(settings)
+    sockets = bind(settings.listen.address)
+    opened.callback(close_all, sockets)
+    figures: Sequence[socket.socket] = ()
+    if settings.metrics.address is not None:
+        figures = bind(settings.metrics.address)
+        opened.callback(close_all, figures)
+    metrics = Metrics(__version__)
+    services = opened.enter_context(Services.open(settings, metrics, create=create))
+    services.watch(metrics)
+    background = Background(services)
+    background.start()
+    opened.callback(background.stop, BACKGROUND_SECONDS)
+    _log.info("starting", version=__version__, store=settings.store.kind)
+    run(_serve(settings, services, metrics, certificates, sockets, figures, started))
 
 
 async def _serve(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Literal, TextIO
+from typing import Literal, Protocol, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -19,6 +19,23 @@ from bridge.telemetry.scrub import HIDDEN, Scrubber
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
+
+
+class LogStream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> int:
+        """Take one line."""
+        ...
+
+    def flush(self) -> None:
+        """Called after each line."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
+        ...
+
 
 _TALKATIVE = ("py.warnings",)
 """Loggers whose finished texts hold paths: above debug level only their presence is noted."""
@@ -29,7 +46,7 @@ def configure_logs(
     form: Format = "auto",
     *,
     secrets: Iterable[str] = (),
-    stream: TextIO | None = None,
+    stream: LogStream | None = None,
 ) -> None:
     """Set up logging for the whole process. ``secrets`` are scrubbed wherever they appear."""
     out = stream or sys.stderr
@@ -49,7 +66,7 @@ def configure_logs(
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", out)),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
+import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cli.service import ask, authorization, begin_upload, wait_until
-from tests.processes import BridgeProcess, Demo, run_bridge
+from tests.processes import BridgeProcess, Demo, bridge_command, clean_environment, run_bridge
 
 
 @pytest.fixture
@@ -154,3 +158,24 @@ def test_debug_logs_show_names_but_no_secret(tmp_path: Path) -> None:
         ask(f"{own.url}shown-name.txt", "PUT", signed_in(own), b"x")
     assert "shown-name.txt" in own.log_text()
     assert own.password not in own.log_text()
+
+
+def test_it_serves_on_though_nobody_reads_its_logs(tmp_path: Path) -> None:
+    arguments = ["demo", "--json", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data")]
+    with subprocess.Popen(
+        bridge_command(*arguments),
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        parts = urlsplit(told["webdav_url"])
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        headers = authorization(told["username"], told["password"]) | {"User-Agent": "u" * 1_000}
+        for _ in range(200):  # 200 KB of log lines, into a pipe of 64 KiB
+            connection.request("HEAD", parts.path, headers=headers)
+            assert connection.getresponse().read() == b""
+        connection.close()
+        process.terminate()
+        assert process.wait(30) == 0
