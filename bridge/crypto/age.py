@@ -115,7 +115,10 @@ def parse_header(data: bytes) -> Header:
     under_mac, last = data[: end + 3], data[end + 3 :]
     if len(last) != _END_SIZE - 3 or last[:1] != b" " or last[-1:] != b"\n":
         raise Tampered("the header's last line is malformed")
-    return Header(list(_stanzas(data[len(_INTRO) : end])), under_mac, unb64(last[1:-1]))
+    stanzas = list(_stanzas(data[len(_INTRO) : end]))
+    if not stanzas:
+        raise Tampered("the header has no stanza")
+    return Header(stanzas, under_mac, unb64(last[1:-1]))
 
 
 def _stanzas(encoded: bytes) -> Iterator[Stanza]:

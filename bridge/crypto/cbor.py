@@ -19,6 +19,7 @@ TIME_LIMIT = 1 << 38
 """Every time is nearer to 1970 than this, in seconds (8,700 years)."""
 
 _NANOSECONDS = 1_000_000_000
+_FURTHEST = TIME_LIMIT * _NANOSECONDS
 
 _DEPTH = 4
 """Containers within each other: a field's map or list within the document, and room."""
@@ -80,6 +81,6 @@ def nanoseconds(seconds: float) -> int:
 
 def seconds(nanoseconds: int) -> float:
     """The nearest float to a time from a document. Raises Tampered as ``nanoseconds`` refuses."""
-    if not -TIME_LIMIT * _NANOSECONDS <= nanoseconds <= TIME_LIMIT * _NANOSECONDS:
+    if not -_FURTHEST <= nanoseconds <= _FURTHEST:
         raise Tampered("a time is not possible")
     return nanoseconds / _NANOSECONDS  # of integers: Python rounds once

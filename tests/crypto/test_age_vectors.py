@@ -107,6 +107,13 @@ def test_a_header_that_parses_is_encoded_again_byte_for_byte(name: str) -> None:
     assert header.under_mac == b"age-encryption.org/v1\n" + stanzas + b"---"
 
 
+def test_a_header_without_a_stanza_is_none() -> None:
+    """No vector has it, and the format's grammar asks for one at least."""
+    header = age.seal_header(bytes(16), b"")
+    with pytest.raises(Tampered, match="no stanza"):
+        age.parse_header(header)
+
+
 def test_the_vectors_of_every_kind_are_there() -> None:
     kinds = {_Vector.read(_VECTORS / name).expect for name in _names()}
     assert kinds == {"success", *_EXPECTED}

@@ -474,6 +474,22 @@ def test_a_keyring_forked_beside_the_one_seen() -> None:
         newest({1: SEALED_FIRST, 2: fork}, [KEK], "tenant", seen=SEALED_SECOND)
 
 
+def test_a_fork_hidden_by_taking_away_what_would_show_it() -> None:
+    fork = FIRST.with_new_trk(SEALED_FIRST)
+    sealed_fork = fork.seal(KEK)
+    after = fork.with_new_trk(sealed_fork)
+    last = after.with_new_trk(after.seal(KEK)).seal(KEK)
+    stored = {1: SEALED_FIRST, 2: SEALED_SECOND, 4: last}
+    with pytest.raises(Tampered, match="missing"):
+        newest(stored, [KEK], "tenant", seen=SEALED_SECOND)
+
+
+def test_one_who_has_seen_an_older_keyring_takes_the_newer() -> None:
+    stored = {1: SEALED_FIRST, 2: SEALED_SECOND}
+    for seen in (SEALED_FIRST, SEALED_SECOND):
+        assert newest(stored, [KEK], "tenant", seen=seen) == SECOND
+
+
 def test_a_fork_further_down() -> None:
     third = SECOND.with_new_trk(SEALED_SECOND).seal(KEK)
     fork = FIRST.with_new_trk(SEALED_FIRST).seal(KEK)
