@@ -402,7 +402,7 @@ def test_small_things_cut_anywhere(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", SMALL)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(place=small, bit=bits, more=st.binary(max_size=3), place_of_more=small)
 def test_any_bits_flipped_and_any_bytes_put_in(
     what: str, place: int, bit: int, more: bytes, place_of_more: int
@@ -416,7 +416,7 @@ def test_any_bits_flipped_and_any_bytes_put_in(
 
 
 @pytest.mark.parametrize("text_of", ["record", "name"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(place=small, character=st.characters())
 def test_any_character_changed_in_a_text(text_of: str, place: int, character: str) -> None:
     if text_of == "record":
@@ -431,7 +431,7 @@ def test_any_character_changed_in_a_text(text_of: str, place: int, character: st
             opens(changed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(place=small, bit=bits)
 def test_a_bit_flipped_anywhere_in_a_body_of_several_chunks(place: int, bit: int) -> None:
     at = HEADER_SIZE + place % (len(BODY.stored) - HEADER_SIZE)

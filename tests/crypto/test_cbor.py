@@ -145,7 +145,7 @@ def test_what_is_no_map_is_refused(other: object) -> None:
     refused(cbor2.dumps(other))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=80))
 @example(b"\xa1\xf6\x00")
 @example(b"\xa1\x80\x00")
@@ -164,7 +164,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.integers(0, 14), plain, max_size=8))
 def test_any_map_is_a_record_or_refused(fields: dict[int, Any]) -> None:
     data = cbor2.dumps({**cbor2.loads(a_file().encode()), **fields})
@@ -175,7 +175,7 @@ def test_any_map_is_a_record_or_refused(fields: dict[int, Any]) -> None:
     assert Record.decode(record.encode()) == record
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_record_changed_before_it_was_sealed_is_a_record_or_refused(data: st.DataObject) -> None:
     encoded = bytearray(a_file(properties={"{urn:x}a": "b"}).encode())
@@ -188,7 +188,7 @@ def test_a_record_changed_before_it_was_sealed_is_a_record_or_refused(data: st.D
     assert Record.decode(record.encode()) == record
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plain)
 def test_any_spill_or_intent_opens_or_is_refused(content: object) -> None:
     keys = VaultKeys(new_keyring())
