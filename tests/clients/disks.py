@@ -34,6 +34,11 @@ def small_disk(point: Path, size: int) -> Iterator[Path]:
         run([require_tool("umount"), "--lazy", point])
 
 
+def remount(point: Path, mode: str) -> None:
+    """Make a mounted file system read-only (``ro``) or writable again (``rw``)."""
+    run([require_tool("mount"), "-o", f"remount,{mode}", point])
+
+
 @contextmanager
 def freezable_disk(point: Path, size: int) -> Iterator[Path]:
     """An ext4 file system of ``size`` bytes in a file of its own, at ``point``."""
