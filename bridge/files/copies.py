@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from bridge.crypto.record import Kind, Record
+from bridge.files.change import CALL_LIMIT
 from bridge.files.errors import DamagedFile
 from bridge.files.layout import RECORD
 from bridge.files.node import Node
@@ -22,6 +23,7 @@ from bridge.files.vault import Vault
 from bridge.files.walk import Place
 from bridge.state.api import StateError
 from bridge.store.api import Exists, StoreError
+from bridge.store.deadline import deadline
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +81,7 @@ class Copies:
         fresh, sealed = vault.extras.seal(
             replace(fresh, body=fresh.object_id), vault.extras.properties(record)
         )
-        if free:
-            version = vault.put_record(there.key, fresh, sealed)
-        else:
-            version = vault.store.put(there.key).commit({RECORD: sealed}).version
+        version = vault.put_record(there.key, fresh, sealed, free=free)
         return vault.node(there, fresh, version)
 
     def copy_directory(self, record: Record, there: Place, *, recursive: bool, link: Link) -> bool:
@@ -193,13 +192,14 @@ class _Intent:
     def write(self) -> None:
         vault = self._vault
         self._renewed = vault.clock()
-        upload = vault.store.put(self._key)
-        try:
-            upload.write(vault.keys.seal_intent(self._copy, self._renewed))
-            upload.commit({})
-        except BaseException:
-            upload.abort()
-            raise
+        with deadline(CALL_LIMIT):
+            upload = vault.store.put(self._key)
+            try:
+                upload.write(vault.keys.seal_intent(self._copy, self._renewed))
+                upload.commit({})
+            except BaseException:
+                upload.abort()
+                raise
 
     def renew(self) -> None:
         if self._vault.clock() - self._renewed > INTENT_RENEWAL:

@@ -59,7 +59,9 @@ class Extras:
             raise PropertiesTooLarge(
                 f"{size} bytes of properties, more than {PROPERTIES_LIMIT} a resource may have"
             )
-        whole = replace(record, properties=properties, spill=None)
+        whole = record
+        if properties or record.properties or record.spill is not None:
+            whole = replace(record, properties=properties, spill=None)
         try:
             return whole, self._keys.seal_record(whole)
         except TooLong:

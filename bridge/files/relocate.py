@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.crypto.errors import CryptoError
 from bridge.crypto.record import Record
 from bridge.files.api import Guard
 from bridge.files.change import Change, StaleError, looking_again
@@ -20,7 +24,7 @@ from bridge.files.node import Node
 from bridge.files.path import Path
 from bridge.files.vault import Vault
 from bridge.files.walk import Fate, Place
-from bridge.store.api import NotFound
+from bridge.store.api import NotFound, StoreError, Unavailable
 
 _TARGET_GONE = "the target folder was moved or deleted meanwhile"
 
@@ -70,9 +74,9 @@ class Relocator:
                 self._check_no_loop(here, there, node, old)
             self._ask(guard, there, old, overwrite=overwrite)
             change.begin()
-            self._make_way(change, there, old)
-            record, version = self._show_as(there, here, node, record)
-            self._move_entry(here, there, record)
+            with self._way_made(change, there, old):
+                record, version = self._show_as(there, here, node, record)
+                self._move_entry(here, there, record)
             if self._must_undo(there, old):
                 vault.store.move(there.key, here.key)
                 raise NoSuchParent(_TARGET_GONE)
@@ -112,9 +116,9 @@ class Relocator:
                 raise IntoItself("a file cannot replace a folder it lies in")
             self._ask(guard, there, old, overwrite=overwrite)
             change.begin()
-            self._make_way(change, there, old)
-            free = old is None or old.directory_id is not None
-            copied = self._copies.copy_file(here.key, record, there, free=free)
+            with self._way_made(change, there, old):
+                free = old is None or old.directory_id is not None
+                copied = self._copies.copy_file(here.key, record, there, free=free)
             if self._must_undo(there, old):
                 vault.store.delete(there.key)
                 vault.extras.discard(copied.record)
@@ -164,11 +168,12 @@ class Relocator:
                 raise IntoItself("a folder cannot replace one it lies in")
             self._ask(guard, there, old, overwrite=overwrite)
             change.begin()
-            self._make_way(change, there, old, remove_file=True)
-            shown, sealed = vault.extras.seal(
-                vault.shown(copy, there), vault.extras.properties(copy)
-            )
-            version = vault.put_record(there.key, shown, sealed)
+            with self._way_made(change, there, old):
+                shown, sealed = vault.extras.seal(
+                    vault.shown(copy, there), vault.extras.properties(copy)
+                )
+                free = old is None or old.directory_id is not None
+                version = vault.put_record(there.key, shown, sealed, free=free)
             vault.check_linked(there, copy.object_id)
             change.became(there, vault.node(there, shown, version))
         self._discard(old)
@@ -187,6 +192,8 @@ class Relocator:
 
     def _ask(self, guard: Guard, there: Place, old: Node | None, *, overwrite: bool) -> None:
         guard(None if old is None else old.entry)
+        if old is not None and old.record is None:
+            raise DamagedFile(f"what is at {there.name!r} is damaged; it can only be deleted")
         if old is not None and not overwrite:
             raise AlreadyExists(f"something is at {there.name!r} already")
 
@@ -205,22 +212,27 @@ class Relocator:
         if old is not None and old.directory_id in here.chain:
             raise IntoItself("a folder cannot replace one it lies in")
 
-    def _make_way(
-        self, change: Change, there: Place, old: Node | None, *, remove_file: bool = False
-    ) -> None:
-        """A directory in the way goes to the reaper whole; a file is replaced by what follows.
+    @contextmanager
+    def _way_made(self, change: Change, there: Place, old: Node | None) -> Iterator[None]:
+        """Put something at ``there`` inside. A directory in the way goes to the reaper whole.
 
-        ``remove_file``: what follows needs the place free.
+        It is put back when what follows has surely not happened. A file in the way is replaced by
+        what follows.
         """
-        if old is None:
+        directory = None if old is None else old.directory_id
+        if directory is None:
+            yield
             return
-        if old.directory_id is not None:
-            self._vault.remove_directory(there.key, old.directory_id)
-        elif remove_file:
-            self._vault.store.delete(there.key)
-        else:
-            return
+        vault = self._vault
+        vault.remove_directory(there.key, directory)
         change.became(there, None)
+        try:
+            yield
+        except Unavailable:
+            raise  # it may have happened
+        except (StoreError, CryptoError):
+            vault.store.move(vault.layout.removed(directory), there.key)
+            raise
 
     def _discard(self, old: Node | None) -> None:
         if old is not None and old.directory_id is None:

@@ -62,15 +62,16 @@ class Vault:
         """The node of an entry just written."""
         return Node(place.norm, entry_of(place.norm, record), record, version)
 
-    def put_record(self, key: str, record: Record, sealed: str) -> str:
-        """Publish a zero-byte entry where nothing is; returns its version.
+    def put_record(self, key: str, record: Record, sealed: str, *, free: bool = True) -> str:
+        """Publish a zero-byte entry; returns its version.
 
-        Raises Exists when something else is there. When the answer to an earlier attempt was
-        lost, what is there is ours: told by the object id.
+        ``free``: nothing is there, and Exists is raised when something else is after all. When
+        the answer to an earlier attempt was lost, what is there is ours: told by the object id.
+        Else a file is replaced.
         """
         upload = self.store.put(key)
         try:
-            return upload.commit({RECORD: sealed}, if_absent=True).version
+            return upload.commit({RECORD: sealed}, if_absent=free).version
         except Exists:
             version = self.version_if_ours(key, record.object_id)
             if version is None:

@@ -171,7 +171,9 @@ class VaultTree:
         vault = self.vault
         if path.is_root:
             raise RootRefused("the root cannot be replaced by a file")
-        place = vault.walker.place(path)
+        place, old = vault.walker.find(path)
+        if old is not None and old.directory_id is not None:
+            raise IsDirectory(f"{path} is a folder")
         apart = size is not None and HEADER_SIZE + sealed_size(size) >= vault.standalone
         body = vault.new_id() if apart else b""
         key = vault.layout.body(body) if apart else place.key

@@ -6,9 +6,9 @@ from bridge.crypto.record import Kind, Record
 from bridge.files.api import Buffer, Entry, Guard, no_guard
 from bridge.files.change import StaleError
 from bridge.files.content import ContentWriter
-from bridge.files.errors import Busy, IsDirectory, NoSuchParent
+from bridge.files.errors import Busy, DamagedFile, IsDirectory, NoSuchParent
 from bridge.files.layout import RECORD
-from bridge.files.node import Node, shown_name
+from bridge.files.node import shown_name
 from bridge.files.translate import translated
 from bridge.files.vault import Vault
 from bridge.files.walk import Fate, Place
@@ -67,9 +67,11 @@ class VaultWriter:
             if old is not None and old.directory_id is not None:
                 raise IsDirectory(f"{place.name!r} is a folder")
             guard(None if old is None else old.entry)
-            change.begin()
             old_record = old.record if old is not None else None
-            record, sealed = self._seal(old)
+            if old is not None and old_record is None:
+                raise DamagedFile(f"what is at {place.name!r} is damaged; it can only be deleted")
+            change.begin()
+            record, sealed = self._seal(old_record)
             version = self._commit(record, sealed, free=old is None)
             node = vault.node(place, record, version)
             fate = vault.walker.fate(place)
@@ -85,33 +87,32 @@ class VaultWriter:
         vault.extras.discard(old_record, kept=record)
         return node.entry, old is None
 
-    def _seal(self, old: Node | None) -> tuple[Record, str]:
-        vault, sealer = self._vault, self._content.sealer
+    def _seal(self, old: Record | None) -> tuple[Record, str]:
+        """The new record, and it sealed. What belongs to the name stays: look, age, properties."""
+        vault, place, sealer = self._vault, self._place, self._content.sealer
         now = vault.clock()
-        old_record = old.record if old is not None else None
+        name = place.name if old is None else shown_name(place.norm, old)
         record = Record(
             kind=Kind.FILE,
             object_id=self._body or vault.new_id(),
             size=sealer.size,
             mtime=now if self._mtime is None else self._mtime,
-            created=now if old_record is None else old_record.created,
+            created=now if old is None else old.created,
             etag=vault.new_etag(),
             content_type=self._content_type,
             file_key=sealer.file_key,
             payload_nonce=sealer.payload_nonce,
+            shown_name=name if name != place.norm else "",
             body=self._body,
         )
-        if old_record is None:
-            return vault.extras.seal(vault.shown(record, self._place), {})
-        kept = self._place._replace(name=shown_name(self._place.norm, old_record))
-        return vault.extras.seal(vault.shown(record, kept), vault.extras.properties(old_record))
+        return vault.extras.seal(record, {} if old is None else vault.extras.properties(old))
 
     def _commit(self, record: Record, sealed: str, *, free: bool) -> str:
         """Publish content and record; where the place was free, only if it still is."""
         vault, place = self._vault, self._place
         if self._body:
             self._content.upload.commit({})
-            return self._link(record, sealed, free=free)
+            return vault.put_record(place.key, record, sealed, free=free)
         try:
             info = self._content.upload.commit({RECORD: sealed}, if_absent=free)
         except Exists:
@@ -120,11 +121,3 @@ class VaultWriter:
                 raise
             return version
         return info.version
-
-    def _link(self, record: Record, sealed: str, *, free: bool) -> str:
-        """Publish the entry of a body that stands apart."""
-        vault, place = self._vault, self._place
-        if free:
-            return vault.put_record(place.key, record, sealed)
-        upload = vault.store.put(place.key)
-        return upload.commit({RECORD: sealed}).version
