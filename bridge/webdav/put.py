@@ -51,12 +51,16 @@ class _Upload:
             require_conditions(call, entry)
             require_tokens(call, call.path, member=entry is None)
             _require_room(call, self._size, entry)
-            self._writer = call.share.tree.create(
-                call.path,
-                size=self._size,
-                content_type=declared(call.header("Content-Type")),
-                mtime=self.mtime,
-            )
+            self._create()
+
+    def _create(self) -> None:
+        call = self._call
+        self._writer = call.share.tree.create(
+            call.path,
+            size=self._size,
+            content_type=declared(call.header("Content-Type")),
+            mtime=self.mtime,
+        )
 
     def write(self, block: memoryview) -> None:
         """Append a block."""
@@ -81,9 +85,15 @@ class _Upload:
                     self._writer.abort()
 
     def whole(self, body: memoryview) -> tuple[Entry, bool]:
-        """All of it in one hop, for a body that is there already."""
+        """All of it in one hop, for a body that is there already.
+
+        With nothing left to hold back, what ``begin`` asks beforehand is asked once, at the commit.
+        """
         try:
-            self.begin()
+            if self._call.share.quota().available is None:
+                self._create()
+            else:
+                self.begin()
             if body:
                 self.write(body)
             return self.commit()
