@@ -90,7 +90,8 @@ class _Upload:
         With nothing left to hold back, what ``begin`` asks beforehand is asked once, at the commit.
         """
         try:
-            if self._call.share.quota().available is None:
+            available = self._call.share.quota().available
+            if available is None or len(body) <= available:
                 self._create()
             else:
                 self.begin()
