@@ -25,6 +25,7 @@ _MEANINGS: tuple[tuple[type[Exception], type[errors.FileError], str], ...] = (
     (store.NotFound, errors.NoSuchFile, "it was removed meanwhile"),
     (store.StoreError, errors.StorageUnavailable, "the store did not answer; try again"),
     (state.LeaseBusy, errors.Busy, "somebody else is working on this; try again"),
+    (state.StateFull, errors.StorageFull, "the disk of the state database is full"),
     (state.StateError, errors.StorageUnavailable, "the state database did not answer; try again"),
     (CryptoError, errors.DamagedFile, "what is stored here does not open"),
 )

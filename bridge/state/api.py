@@ -25,6 +25,10 @@ class StateUnavailable(StateError):
     """The database cannot be reached or did not answer in time."""
 
 
+class StateFull(StateUnavailable):
+    """The database needs more room than its disk has. What is small is done on a full disk too."""
+
+
 class LeaseBusy(StateError):
     """Somebody else holds one of the leases, and the time to wait is over."""
 

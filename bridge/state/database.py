@@ -15,6 +15,7 @@ from bridge.state.api import StateError, StateUnavailable
 from bridge.state.leases import Holders
 from bridge.state.locks import TenantLocks
 from bridge.state.readers import Readers
+from bridge.state.reserve import Reserve
 from bridge.state.schema import APPLICATION, VERSION
 from bridge.state.statements import Statements
 from bridge.state.tree import VaultState
@@ -25,6 +26,8 @@ LEASE_SECONDS = 60.0
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process that writes."""
+
+_RESERVE_BUSY_SECONDS = 1.0
 
 
 def open_state(
@@ -98,6 +101,10 @@ class DatabaseState:
         # A change waits for the batch before it and then for other processes: twice at most.
         self._writer = Writer(connect, clock, 2 * busy)
         self._readers = Readers(connect, clock)
+        # The heartbeat keeps it up, and must not be late for its leases.
+        self._reserve = Reserve(
+            path, lambda: sqlite.connect(path, min(busy, _RESERVE_BUSY_SECONDS)), self._statements
+        )
         try:
             self.epoch = self._writer.run(
                 lambda cursor, _now: _prepare(cursor, self._statements, path, presence.alone)
@@ -106,7 +113,10 @@ class DatabaseState:
             self._writer.close()
             raise
         presence.share()
-        self._holders = Holders(self._writer, self._statements, ttl=ttl, monotonic=monotonic)
+        self._reserve.keep()
+        self._holders = Holders(
+            self._writer, self._statements, self._reserve, ttl=ttl, monotonic=monotonic
+        )
         self._trees: dict[str, VaultState] = {}
         self._mutex = threading.Lock()
         self._closed = False
@@ -136,6 +146,7 @@ class DatabaseState:
     def beat(self) -> None:
         """Renew leases that are due; a thread does so by itself every sixth of their life."""
         self._holders.beat()
+        self._reserve.keep()
 
     def close(self) -> None:
         """Release what is held and close. May be called twice."""
@@ -146,6 +157,7 @@ class DatabaseState:
         self._holders.close()
         self._writer.close()
         self._readers.close()
+        self._reserve.close()
         self._presence.close()
         _open_states.discard(self)
 
@@ -156,6 +168,7 @@ class DatabaseState:
         self._holders.abandon()
         self._writer.abandon()
         self._readers.abandon()
+        self._reserve.abandon()
         self._presence.close()
 
     def __enter__(self) -> Self:

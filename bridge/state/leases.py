@@ -12,6 +12,7 @@ from typing import Self
 
 from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseLost, LeaseName, StateUnavailable, Touch
+from bridge.state.reserve import Reserve
 from bridge.state.rows import ENTRIES, LINKS, MARK, Row, bury, directory_state, raise_directory
 from bridge.state.statements import Statements
 from bridge.state.turns import Turns
@@ -25,6 +26,7 @@ class Holders:
         self,
         writer: Writer,
         statements: Statements,
+        reserve: Reserve,
         *,
         ttl: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -37,6 +39,7 @@ class Holders:
         self._numbers = itertools.count()
         self._held: dict[bytes, HeldLease] = {}
         self._left: dict[bytes, HeldLease] = {}
+        self._reserve = reserve
         self._stopped = threading.Event()
         self._heartbeat: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -120,6 +123,7 @@ class Holders:
     def _run(self) -> None:
         while not self._stopped.wait(self.ttl / 6):
             self.beat()
+            self._reserve.keep()
 
 
 class HeldLease:

@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy.dialects import sqlite as dialect_module
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bridge.state.api import StateError, StateUnavailable
+from bridge.state.api import StateError, StateFull, StateUnavailable
 from bridge.state.schema import metadata
 
 DIALECT = dialect_module.dialect(paramstyle="qmark")
@@ -25,6 +25,12 @@ _OLDEST = (3, 35)
 
 _HEADER = 100
 """Bytes of a SQLite file's header (SQLite's file format, section 1.3)."""
+
+CHECKPOINT_PAGES = 384
+"""Pages in the log after which they are copied into the database, and the log begins anew."""
+
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite says on a full disk; the second when it cannot make room for the log's index."""
 
 Connection = sqlite3.Connection
 Cursor = sqlite3.Cursor
@@ -83,6 +89,7 @@ def connect(path: Path, busy: float) -> Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL").fetchall()
         connection.execute("PRAGMA synchronous=FULL").fetchall()
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
     except sqlite3.Error as error:
         connection.close()
         raise _at_opening(path, error) from error
@@ -126,8 +133,17 @@ def create_tables(cursor: Cursor) -> None:
             cursor.execute(str(CreateIndex(index).compile(dialect=DIALECT)))
 
 
+def free_bytes(connection: Connection) -> int:
+    """Bytes of the database's file that it may use before the file has to grow."""
+    pages = connection.execute("PRAGMA freelist_count").fetchall()[0][0]
+    size = connection.execute("PRAGMA page_size").fetchall()[0][0]
+    return int(pages) * int(size)
+
+
 def unavailable(error: sqlite3.Error) -> StateUnavailable:
     """The error to raise for one of the driver's."""
+    if getattr(error, "sqlite_errorname", "") in _FULL:
+        return StateFull(f"the disk of the state database is full: {error}")
     return StateUnavailable(f"the state database did not answer: {error}")
 
 

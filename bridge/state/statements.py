@@ -62,6 +62,7 @@ class Statements:
         self.get_meta = self._text(
             select(meta.c.value).where(meta.c.key == bindparam("key")), "key"
         )
+        self.drop_meta = self._text(delete(meta).where(meta.c.key == bindparam("key")), "key")
 
     def _text(self, statement: Executable, *order: str) -> str:
         compiled: Any = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]

@@ -186,7 +186,7 @@ class Writer:
         for job in batch:
             if job.error is None:
                 # One for each: threads that raise one exception would share its traceback.
-                job.error = StateUnavailable(str(failure))
+                job.error = type(failure)(str(failure))
 
     def _open(self) -> sqlite.Cursor:
         self._connection = self._connect()

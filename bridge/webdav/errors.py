@@ -26,6 +26,7 @@ STATUS: dict[type[Exception], int] = {
     files.StorageUnavailable: 503,
     files.DamagedFile: 500,
     state.StateUnavailable: 503,
+    state.StateFull: 507,
     state.LeaseBusy: 503,
     state.LeaseLost: 503,
 }

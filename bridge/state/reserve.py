@@ -1,0 +1,95 @@
+"""Room that the database owns already, so that a full disk stops no small change of the state.
+
+Every change of files is announced in the state first, so on a disk full to the last byte even
+deleting would fail. SQLite writes a change to its log (``-wal``), which begins again from its
+start once what it holds was copied into the database (a checkpoint), and never shrinks while it
+is open; the database takes pages from its list of free ones before it grows. Both are made large
+enough once, by writing a row of zeros and removing it.
+
+It helps where a file's bytes are written in place; a file system that copies on write (btrfs,
+ZFS) keeps reserves of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from bridge.state import sqlite
+from bridge.state.api import StateError
+from bridge.state.statements import Statements
+
+SIZE = 2 << 20
+"""Bytes kept ready, in the log and in the database each: with SQLite's pages of 4 KiB and a
+checkpoint after ``sqlite.CHECKPOINT_PAGES`` the log has room for a hundred more at any moment."""
+
+_ENOUGH_FREE = 8 * SIZE
+"""Bytes that must be free on the disk: on a smaller one the reserve would itself fill it."""
+
+_abandoned: list[sqlite.Connection | None] = []
+
+
+class Reserve:
+    """Keeps up the reserve of the database at ``path``, on a connection of its own.
+
+    That connection stays open, since the last one to close removes the log.
+    """
+
+    def __init__(
+        self, path: Path, connect: Callable[[], sqlite.Connection], statements: Statements
+    ) -> None:
+        self._log = path.with_name(path.name + "-wal")
+        self._connect = connect
+        self._statements = statements
+        self._connection: sqlite.Connection | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def keep(self) -> None:
+        """Fill it up where it is low and the disk has room. Never raises: it is a precaution."""
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                if self._low(self._connection) and self._room():
+                    self._fill(self._connection)
+            except (sqlite.DriverError, StateError, OSError):
+                self._disconnect()  # which rolls back; the next time it is tried again
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._closed = True
+            self._disconnect()
+
+    def abandon(self) -> None:
+        """In a forked child: forget the parent's connection, which must not even be closed."""
+        _abandoned.append(self._connection)
+        self._connection = None
+        self._lock = threading.Lock()
+        self._closed = True
+
+    def _low(self, connection: sqlite.Connection) -> bool:
+        """Half is enough, so that it is not filled up all the time."""
+        free = sqlite.free_bytes(connection)
+        return free < SIZE // 2 or self._log.stat().st_size < SIZE
+
+    def _room(self) -> bool:
+        disk = os.statvfs(self._log.parent)
+        return disk.f_bavail * disk.f_frsize >= _ENOUGH_FREE
+
+    def _fill(self, connection: sqlite.Connection) -> None:
+        # In two transactions: within one, the pages would never be written.
+        connection.execute(self._statements.put_meta, ("reserve", bytes(SIZE)))
+        connection.execute(self._statements.drop_meta, ("reserve",))
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite.DriverError):
+                connection.close()
