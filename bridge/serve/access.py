@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -69,15 +70,21 @@ class Front:
     def served(self, served: Served) -> None:
         """One line of the access log, and its figures; the target only at debug level."""
         self._metrics.request(self._door, served.method, served.status, served.seconds)
-        with structlog.contextvars.bound_contextvars(request_id=served.request_id):
-            _log.info(
-                "request",
-                door=self._door,
+        _log.info(
+            "request",
+            request_id=served.request_id,
+            door=self._door,
+            method=served.method,
+            status=served.status,
+            seconds=round(served.seconds, 6),
+            client=served.address,
+            username=served.principal,
+            user_agent=served.agent,
+        )
+        if _log.is_enabled_for(logging.DEBUG):
+            _log.debug(
+                "request target",
+                request_id=served.request_id,
                 method=served.method,
-                status=served.status,
-                seconds=round(served.seconds, 6),
-                client=served.address,
-                username=served.principal,
-                user_agent=served.agent,
+                target=served.target,
             )
-            _log.debug("request target", method=served.method, target=served.target)

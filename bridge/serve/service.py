@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ _log = structlog.get_logger()
 
 BACKGROUND_SECONDS = 5.0
 """Longest wait for a background thread at the end."""
+
+QUOTA_SECONDS = 1.0
+"""How long an answer about free space is good for; a disk that fills meanwhile says so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,17 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 def _quota(settings: Settings) -> Callable[[Credential], Quota]:
-    return lambda _credential: Quota(used=None, available=free_bytes(settings))
+    """What is free, asked of the disk once a second at most: every PUT wants to know."""
+    asked, quota = -QUOTA_SECONDS, Quota(used=None, available=None)
+
+    def quota_for(_credential: Credential) -> Quota:
+        nonlocal asked, quota
+        now = time.monotonic()
+        if now - asked >= QUOTA_SECONDS:
+            asked, quota = now, Quota(used=None, available=free_bytes(settings))
+        return quota
+
+    return quota_for
 
 
 def _url(settings: Settings, sockets: Sequence[socket.socket], root: str) -> str:

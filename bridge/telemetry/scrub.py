@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -80,11 +81,16 @@ _SECRET_FORMS = re.compile(
 )
 
 
+_SHORT = 200
+
+
 class Scrubber:
     """A structlog processor. ``secrets`` are removed wherever they appear in a text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True))
+        # Most texts of an access log come again and again: clients, users, methods, agents.
+        self._short = lru_cache(maxsize=4_096)(self._scrub)
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Scrub one event; ``exc_info`` becomes ``exception``, as text."""
@@ -106,6 +112,9 @@ class Scrubber:
         return self._text(value if isinstance(value, str) else repr(value))
 
     def _text(self, text: str) -> str:
+        return self._short(text) if len(text) <= _SHORT else self._scrub(text)
+
+    def _scrub(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, SECRET)
         return _SECRET_FORMS.sub(SECRET, text)
