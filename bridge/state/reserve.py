@@ -23,11 +23,13 @@ from bridge.state.api import StateError
 from bridge.state.statements import Statements
 
 SIZE = 2 << 20
-"""Bytes kept ready, in the log and in the database each: with SQLite's pages of 4 KiB and a
-checkpoint after ``sqlite.CHECKPOINT_PAGES`` the log has room for a hundred more at any moment."""
+"""Bytes kept ready, in the log and in the database each."""
 
-_ENOUGH_FREE = 8 * SIZE
-"""Bytes that must be free on the disk: on a smaller one the reserve would itself fill it."""
+LOW = SIZE // 2
+"""Fewer are filled up. Pages have 4 KiB: above a checkpoint's, the log still has room for 50."""
+
+_SMALLEST_DISK = 16 * SIZE
+"""Bytes of a disk: on a smaller one the reserve would itself fill it."""
 
 _abandoned: list[sqlite.Connection | None] = []
 
@@ -56,8 +58,7 @@ class Reserve:
             try:
                 if self._connection is None:
                     self._connection = self._connect()
-                if self._low(self._connection) and self._room():
-                    self._fill(self._connection)
+                self._fill(self._connection)
             except (sqlite.DriverError, StateError, OSError):
                 self._disconnect()  # which rolls back; the next time it is tried again
 
@@ -74,18 +75,18 @@ class Reserve:
         self._lock = threading.Lock()
         self._closed = True
 
-    def _low(self, connection: sqlite.Connection) -> bool:
-        """Half is enough, so that it is not filled up all the time."""
-        free = sqlite.free_bytes(connection)
-        return free < SIZE // 2 or self._log.stat().st_size < SIZE
-
-    def _room(self) -> bool:
-        disk = os.statvfs(self._log.parent)
-        return disk.f_bavail * disk.f_frsize >= _ENOUGH_FREE
-
     def _fill(self, connection: sqlite.Connection) -> None:
+        free, log = sqlite.free_bytes(connection), self._log.stat().st_size
+        if free >= LOW and log >= LOW:
+            return
+        # The log is new at each opening, also on a full disk: then the database need not grow too.
+        size = min(free, SIZE) if free >= LOW else SIZE
+        disk = os.statvfs(self._log.parent)
+        needed = max(0, size - log) + max(0, size - free)
+        if disk.f_blocks < _SMALLEST_DISK / disk.f_frsize or disk.f_bavail < needed / disk.f_frsize:
+            return
         # In two transactions: within one, the pages would never be written.
-        connection.execute(self._statements.put_meta, ("reserve", bytes(SIZE)))
+        connection.execute(self._statements.put_meta, ("reserve", bytes(size)))
         connection.execute(self._statements.drop_meta, ("reserve",))
 
     def _disconnect(self) -> None:

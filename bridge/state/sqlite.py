@@ -26,7 +26,7 @@ _OLDEST = (3, 35)
 _HEADER = 100
 """Bytes of a SQLite file's header (SQLite's file format, section 1.3)."""
 
-CHECKPOINT_PAGES = 384
+CHECKPOINT_PAGES = 200
 """Pages in the log after which they are copied into the database, and the log begins anew."""
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")

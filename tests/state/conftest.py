@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from bridge.state.database import DatabaseState, open_state
+from tests.tools import require_tool
 
 
 @dataclass
@@ -65,3 +69,27 @@ def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < end, "did not come true in time"
         time.sleep(0.002)
+
+
+@contextmanager
+def mounted_disk(point: Path, size: int) -> Iterator[Path]:
+    """A file system of ``size`` bytes at ``point``; skips where this process may not mount one."""
+    point.mkdir()
+    done = subprocess.run(
+        [require_tool("mount"), "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(point)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        yield point
+    finally:
+        subprocess.run([require_tool("umount"), "--lazy", str(point)], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Let ``ballast`` grow until its disk has no byte left."""
+    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            continue
