@@ -32,8 +32,8 @@ from bridge.store.retrying import RetryingStore
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential, Tenant
 from bridge.tenants.configured import ConfiguredCredential
-from bridge.tenants.keks import BadKek, parse_keks
-from bridge.tenants.secret_files import SecretFileError, read_secret
+from bridge.tenants.keks import BadKek, new_kek, parse_keks
+from bridge.tenants.secret_files import SecretFileError, read_or_make, read_secret
 from bridge.tenants.vault import Keyrings, VaultError
 
 _log = structlog.get_logger()
@@ -89,10 +89,44 @@ def secret_of(settings: Settings) -> str:
     )
 
 
-def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
+def make_key(settings: Settings) -> None:
+    """Make the file of the operator's key where it is missing.
+
+    Not where a vault is sealed under the missing one: a new key would look like the right one and
+    open nothing. Raises CannotOpen, SecretFileError, OSError.
+    """
+    file = settings.keys.kek_file
+    if settings.keys.kek is not None or file is None:
+        return
+    # Looked for again last: somebody else may have made key and vault meanwhile.
+    if not file.exists() and _has_vault(settings) and not file.exists():
+        raise CannotOpen(
+            f"keys: {file} is missing, and the vault in this store is sealed under it: put your "
+            "copy back"
+        )
+    read_or_make(file, new_kek)
+
+
+def _has_vault(settings: Settings) -> bool:
+    path = settings.store.path
+    if settings.store.kind != "local" or path is None or not path.is_dir():
+        return False
+    store = open_store(settings)
+    try:
+        return Keyrings(store, (), settings.tenant.id).any()
+    except StoreError as error:
+        raise CannotOpen(f"store: {error}") from None
+    finally:
+        store.close()
+
+
+def open_store(
+    settings: Settings, metrics: Metrics | None = None, *, create: bool = False
+) -> ObjectStore:
     """The configured store in its wrappers: each attempt takes its turn, and is measured.
 
-    Raises CannotOpen.
+    ``create``: make its folder where it is missing; else a disk that is not mounted would get
+    an empty store under its mount point. Raises CannotOpen.
     """
     configured = settings.store
     bare: ObjectStore
@@ -100,6 +134,11 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStor
         bare = MemoryStore()
     else:
         assert configured.path is not None, "settings refuse a local store without a path"
+        if not create and not configured.path.is_dir():
+            raise CannotOpen(
+                f"store: {configured.path} does not exist: make it with storj-bridge init, or "
+                "mount its disk"
+            )
         try:
             bare = LocalStore(configured.path)
         except StoreError as error:
@@ -154,7 +193,7 @@ class Services:
         credential = Credential(tenant, settings.tenant.username)
         authenticator = ConfiguredCredential(credential, secret_of(settings))
         with ExitStack() as opened:
-            store = open_store(settings, metrics)
+            store = open_store(settings, metrics, create=create)
             opened.callback(store.close)
             keyrings = open_keyrings(settings, store)
             try:

@@ -141,6 +141,17 @@ def test_a_bad_value_is_explained(tmp_path: Path, text: str, words: str) -> None
     assert words in problem
 
 
+def test_what_several_keys_are_wrong_together_in_is_told_without_a_place(tmp_path: Path) -> None:
+    fixed = {
+        "listen": {"address": "0.0.0.0:1"},
+        "store": {"path": tmp_path},
+        "state": {"path": tmp_path / "state.db"},
+    }
+    with pytest.raises(SettingsError) as caught:
+        load(None, fixed)
+    assert caught.value.problems[0].startswith("listen.address 0.0.0.0:1 can be reached")
+
+
 def test_a_file_that_is_missing_or_no_toml_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         load(tmp_path / "none.toml")

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from bridge.app import CannotOpen
+from bridge.app import CannotOpen, make_key
 from bridge.cli.mounting import how_to_mount
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
 from bridge.settings import Settings, load
 from bridge.tenants.configured import new_secret
-from bridge.tenants.keks import new_kek
 from bridge.tenants.secret_files import SecretFileError, read_or_make
 
 USERNAME = "demo"
@@ -67,20 +66,20 @@ def _prepare(listen: str, data: Path) -> tuple[Settings, str]:
     """The demo's settings on ``data``, and its password; makes what is missing."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        read_or_make(data / "kek", new_kek)
         password = read_or_make(data / "password", new_secret)
+        settings = load(
+            None,
+            {
+                "listen": {"address": listen},
+                "store": {"kind": "local", "path": data / "store"},
+                "state": {"path": data / "state.db"},
+                "keys": {"kek_file": data / "kek"},
+                "tenant": {"id": "demo", "username": USERNAME, "secret_file": data / "password"},
+            },
+        )
+        make_key(settings)
     except OSError as error:
         raise CannotOpen(f"{data}: {error.strerror}; choose a folder with --data") from None
     except SecretFileError as error:
         raise CannotOpen(str(error)) from None
-    settings = load(
-        None,
-        {
-            "listen": {"address": listen},
-            "store": {"kind": "local", "path": data / "store"},
-            "state": {"path": data / "state.db"},
-            "keys": {"kek_file": data / "kek"},
-            "tenant": {"id": "demo", "username": USERNAME, "secret_file": data / "password"},
-        },
-    )
     return settings, password

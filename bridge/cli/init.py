@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from bridge.app import CannotOpen, create_vault
+from bridge.app import CannotOpen, create_vault, make_key
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.tenants.configured import new_secret
-from bridge.tenants.keks import new_kek
 from bridge.tenants.secret_files import SecretFileError, read_or_make
 
 TEMPLATE = """\
@@ -69,8 +68,7 @@ def init(file: Path, *, as_json: bool) -> None:
         written = _write(file)
         settings = load(file)
         try:
-            if settings.keys.kek is None and settings.keys.kek_file is not None:
-                read_or_make(settings.keys.kek_file, new_kek)
+            make_key(settings)
             if settings.tenant.secret is None and settings.tenant.secret_file is not None:
                 read_or_make(settings.tenant.secret_file, new_secret)
         except SecretFileError as error:

@@ -26,6 +26,7 @@ Windows      net use * {url} /user:{username} {password}
              (plain http first needs BasicAuthLevel=2 in the WebClient service's registry key)
 Cyberduck    Open Connection > WebDAV, or the address {dav}{username}@{parts.netloc}{parts.path}
 davfs2       sudo mount -t davfs -o uid=$(id -u) {url} /mnt
+             (Linux 6.16 and later: first "buf_size 256" in /etc/davfs2/davfs2.conf)
 rclone       rclone lsf --webdav-url {url} --webdav-user {username} \\
-             --webdav-pass "$(rclone obscure {password})" :webdav:
+             --webdav-pass "$(rclone obscure -- {password})" :webdav:
 """

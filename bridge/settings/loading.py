@@ -178,7 +178,6 @@ def _in_words(problem: Any, file: Path | None) -> str:
         where = f"environment: {variable}"
     else:
         where = f"{file}: {key}" if file is not None else key
-    where = where.removesuffix(": ")
     kind, message = problem["type"], problem["msg"]
     if kind == "extra_forbidden":
         known: Mapping[str, object] = Settings.model_fields
@@ -188,7 +187,9 @@ def _in_words(problem: Any, file: Path | None) -> str:
         return f"{where}: unknown key" + _nearest(location[-1], known)
     if kind == "missing":
         return f"{where}: missing"
-    return f"{where}: {message.removeprefix('Value error, ')}"
+    message = message.removeprefix("Value error, ")
+    where = where.removesuffix(": ")  # what concerns several keys has none
+    return f"{where}: {message}" if where else message
 
 
 def _nearest(word: str, known: Mapping[str, object]) -> str:

@@ -61,6 +61,10 @@ class Keyrings:
         self._keep_recovery_file(keyring)
         return VaultKeys(keyring), identity
 
+    def any(self) -> bool:
+        """Whether there are keyrings, thus a vault; opens none. Raises StoreError."""
+        return any(True for _ in self._store.list(self._folder))
+
     def check(self) -> None:
         """Read the keyrings again and open the newest. Raises VaultError, StoreError."""
         self._newest(self._stored())

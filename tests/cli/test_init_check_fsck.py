@@ -86,6 +86,27 @@ def test_check_names_every_fault(configured: Configured) -> None:
     assert not (configured.folder / "store").exists()
 
 
+@pytest.mark.parametrize("command", ["fsck", "serve"])
+def test_a_missing_store_is_not_made_under_a_disk_that_is_not_mounted(
+    configured: Configured, command: str
+) -> None:
+    (configured.folder / "store").rename(configured.folder / "elsewhere")
+    ended = run_bridge(command, "--config", str(configured.file))
+    assert ended.returncode == 5
+    assert "does not exist" in ended.stderr
+    assert not (configured.folder / "store").exists()
+
+
+def test_init_makes_no_new_key_for_a_vault_that_is_sealed_under_another(
+    configured: Configured,
+) -> None:
+    (configured.folder / "kek").rename(configured.folder / "copy")
+    ended = run("init", "--config", configured.file)
+    assert ended.exit_code == 5
+    assert "put your copy back" in ended.output
+    assert not (configured.folder / "kek").exists()
+
+
 def test_check_says_when_another_key_is_configured(configured: Configured) -> None:
     (configured.folder / "kek").write_text("A" * 43 + "=\n")
     _, found = verdicts(configured)
