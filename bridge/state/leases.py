@@ -195,13 +195,12 @@ class HeldLease:
             if cursor.rowcount == 1:
                 continue
             found = cursor.execute(statements.lease_expiry, row[:3]).fetchall()
-            if found and found[0][0] <= now:
-                bury(cursor, statements, self._vault, now)
-                cursor.execute(statements.take_lease, (*row, expires))
-                if cursor.rowcount == 1:
-                    continue
             for taken in self._rows[:index]:
                 cursor.execute(statements.drop_lease, taken[:4])
+            if found and found[0][0] <= now:
+                bury(cursor, statements, self._vault, now)
+                # From the start, since ``before`` must know what the burial raised.
+                return self.take_rows(cursor, now)
             return False
         return True
 

@@ -163,7 +163,7 @@ def test_a_lease_is_renewed_when_a_third_of_its_life_is_over(
 
 
 def test_the_heartbeat_renews_by_itself(database: Database) -> None:
-    state = database.open(real=True, ttl=1.5)
+    state = database.open(real=True, ttl=4)
     with state.tree("v").acquire([ONE], [Touch(A, links=False)], wait=0) as lease:
         first = lease.renewed
         until(lambda: lease.renewed > first)
@@ -184,6 +184,77 @@ def test_a_lease_that_was_not_renewed_is_lost(state: DatabaseState, clock: Clock
     assert after.generation > before.generation
     assert after.links > before.links
     lease.release()
+
+
+def test_a_lease_knows_the_touched_directories_as_they_were_without_its_own_marks(
+    state: DatabaseState,
+) -> None:
+    tree = state.tree("v")
+    seen = tree.read([A, C])
+    touches = [Touch(A, links=True), Touch(B, links=False)]
+    with tree.acquire([ONE, THREE], touches, wait=0) as lease:
+        # B was never seen, C is not touched.
+        assert lease.before == {A: seen[0]}
+        assert tree.read([A])[0].links_changing
+        states = lease.finish()
+    with tree.acquire([ONE], touches, wait=0) as lease:
+        assert lease.before == states
+        lease.touch([Touch(C, links=False)])
+        assert set(lease.before) == {A, B}
+        lease.unchanged()
+
+
+def test_others_marks_count_in_what_a_lease_knows_of_before(database: Database) -> None:
+    mine, theirs = database.open().tree("v"), database.open().tree("v")
+    mine.read([A, B])
+    touches = [Touch(A, links=False), Touch(B, links=False)]
+    theirs_held = theirs.acquire([TWO], [Touch(A, links=False), Touch(B, links=True)], wait=0)
+    with mine.acquire([ONE], touches, wait=0) as lease:
+        marked = lease.before
+        assert [(each.changing, each.links_changing) for each in marked.values()] == [
+            (True, False),
+            (True, True),
+        ]
+        after = theirs_held.finish()
+        assert lease.before == marked
+        assert all(each.changing for each in after.values())
+        lease.unchanged()
+    with mine.acquire([ONE], touches, wait=0) as lease:
+        assert lease.before == {
+            directory: state._replace(changing=False, links_changing=False)
+            for directory, state in after.items()
+        }
+
+
+def test_whoever_waited_for_a_lease_knows_what_was_changed_meanwhile(state: DatabaseState) -> None:
+    tree = state.tree("v")
+    first = tree.acquire([ONE], [Touch(A, links=False)], wait=0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(tree.acquire, [ONE], [Touch(A, links=False)], wait=30)
+        states = first.finish()
+        with waiting.result() as second:
+            assert second.before == states
+
+
+def test_after_a_takeover_a_lease_knows_the_states_that_the_dead_holders_end_raised(
+    database: Database,
+) -> None:
+    dead, alive = database.open().tree("v"), database.open().tree("v")
+    old = alive.read([A, C])
+    dead.acquire([TWO], [Touch(A, links=False), Touch(B, links=True), Touch(C, links=True)], wait=0)
+    database.clock.seconds += 61
+    # Its first name is free and its second one taken, by the dead.
+    with alive.acquire(
+        [ONE, TWO], [Touch(A, links=False), Touch(B, links=False), Touch(C, links=False)], wait=0
+    ) as lease:
+        assert set(lease.before) == {A, B, C}
+        assert [lease.before[each].generation for each in (A, C)] == [
+            each.generation + 1 for each in old
+        ]
+        assert not any(each.changing or each.links_changing for each in lease.before.values())
+        assert {each: state.generation + 1 for each, state in lease.before.items()} == {
+            each: state.generation for each, state in lease.finish().items()
+        }
 
 
 def test_a_lease_that_another_took_over_is_lost_and_raises_generations_all_the_same(
