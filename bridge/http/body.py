@@ -112,4 +112,10 @@ def _content_length(request: web.BaseRequest) -> int | None:
     header = request.headers.get("Content-Length")
     if header is not None:
         return int(header)  # the parser has checked it
-    return None if request.headers.get("Transfer-Encoding") is not None else 0
+    coding = request.headers.get("Transfer-Encoding")
+    if coding is None:
+        return 0
+    if coding.strip().lower() != "chunked":
+        # RFC 9112, section 6.1: what is not understood would be stored still coded.
+        raise Refused(501, "no transfer coding but chunked is understood", close=True)
+    return None

@@ -10,7 +10,8 @@ from bridge.http.errors import Refused
 MOST = 16
 """Ranges of one request that are still served apart; with more the whole is sent (section 14.2)."""
 
-_SPEC = re.compile(r"\s*(?:(\d{1,19})\s*-\s*(\d{0,19})|-\s*(\d{1,19}))\s*")
+# Possessive: a header of spaces alone must not be tried in every way to part them.
+_SPEC = re.compile(r"\s*+(?:(\d{1,19})\s*+-\s*+(\d{0,19})|-\s*+(\d{1,19}))\s*+")
 
 
 def parse_range(header: str, size: int) -> list[tuple[int, int]] | None:

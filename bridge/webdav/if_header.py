@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from bridge.http.errors import Refused
 
+# Possessive where two neighbours match spaces: else a header of spaces alone would take for ever.
 _TOKEN = re.compile(
-    r"""\s*(?:
+    r"""\s*+(?:
       (?P<open>\() | (?P<close>\)) | (?P<not>[Nn][Oo][Tt]\b)
-    | <(?P<angle>[^<>]*)>
-    | \[\s*(?P<weak>W/)?(?:"(?P<tag>[^"]*)"|(?P<bare>[^\]"]*?))\s*\]
-    )\s*""",
+    | <(?P<angle>[^<>]*+)>
+    | \[\s*+(?P<weak>W/)?(?:"(?P<tag>[^"]*+)"\s*+|(?P<bare>[^\]"]*+))\]
+    )\s*+""",
     re.VERBOSE,
 )
 
@@ -115,7 +116,7 @@ def parse_if(header: str) -> IfHeader:
 def _condition(match: re.Match[str], *, negated: bool) -> Condition:
     if match["angle"] is not None:
         return Condition(negated, token=match["angle"])
-    tag = match["tag"] if match["tag"] is not None else match["bare"]
+    tag = match["tag"] if match["tag"] is not None else match["bare"].rstrip()
     # A weak tag never matches: all of ours are strong.
     return Condition(negated, etag="W/" + tag if match["weak"] else tag)
 

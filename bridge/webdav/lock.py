@@ -29,6 +29,9 @@ _SECONDS = re.compile(r"second-(\d{1,10})", re.IGNORECASE)
 _CODED_URL = re.compile(r"\s*<([^<>\s]+)>\s*")
 _OWNER_LIMIT = 4096
 
+_MOST_SHARED = 32
+"""Locks that one resource may have: each is told with every entry below a deep one."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -115,6 +118,8 @@ def _lock(call: Call, wanted: _Request, timeout: int, *, deep: bool) -> tuple[Lo
         expires=time.time() + timeout,
     )
     locks = call.share.locks
+    if not wanted.exclusive and len(locks.covering(taken.root)) >= _MOST_SHARED:
+        raise Refused(507, "too many locks are on this resource")
     try:
         locks.add(taken)
     except LockConflict as conflict:

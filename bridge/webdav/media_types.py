@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from mimetypes import MimeTypes
 
-_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:\s*;\s*[\x20-\x7e]*)?")
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:[ \t]*;[\x20-\x7e]*)?")
 
 _MEANINGLESS = frozenset(
     {
@@ -51,7 +51,8 @@ def _table() -> dict[str, str]:
 
 _TABLE = _table()
 
-_SHOWN_INLINE = re.compile(r"(?:image/(?!svg)|audio/|video/|text/plain\b)")
+# No comma: browsers take what stands after one for another type.
+_SHOWN_INLINE = re.compile(r"(?i:image/(?!svg)|audio/|video/|text/plain\b)[^,]*")
 
 
 def declared(header: str | None) -> str:
@@ -77,4 +78,4 @@ def guessed(name: str) -> str:
 
 def shown_inline(content_type: str) -> bool:
     """Whether a browser may show it in place: nothing that could carry a script."""
-    return _SHOWN_INLINE.match(content_type) is not None
+    return _SHOWN_INLINE.fullmatch(content_type) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from xml.etree.ElementTree import Element
 
 from aiohttp import web
 
@@ -33,6 +34,11 @@ from bridge.webdav.xml import parse_xml
 _TYPE = {"Content-Type": "application/xml; charset=utf-8"}
 
 _MOST_NAMES = 1000
+_MOST_NAMED = 64 * 1024
+"""Characters of all names asked for: each comes again with every entry of the answer."""
+
+_MOST_HELD = 32 << 20
+"""Bytes of an answer that is held whole in memory."""
 
 
 async def propfind(call: Call) -> web.StreamResponse:
@@ -84,14 +90,22 @@ def parse_propfind(body: bytes) -> Wanted:
         raise Refused(400, "propfind asks for prop, allprop or propname")
     kind = kinds[0]
     if kind.tag == "{DAV:}prop":
-        names = tuple(dict.fromkeys(child.tag for child in kind))
-        if len(names) > _MOST_NAMES:
-            raise Refused(400, f"at most {_MOST_NAMES} properties can be asked for")
-        return Wanted(names)
+        return Wanted(_names(kind))
     if kind.tag == "{DAV:}propname":
         return Wanted(names_only=True)
     include = element.find("{DAV:}include")
-    return Wanted(include=() if include is None else tuple(child.tag for child in include))
+    return Wanted(include=() if include is None else _names(include))
+
+
+def _names(parent: Element) -> tuple[str, ...]:
+    """The properties that an element names, each once."""
+    names = tuple(dict.fromkeys(child.tag for child in parent))
+    if len(names) > _MOST_NAMES or sum(map(len, names)) > _MOST_NAMED:
+        raise Refused(
+            400,
+            f"at most {_MOST_NAMES} properties with {_MOST_NAMED} characters can be asked for",
+        )
+    return names
 
 
 def _facts(call: Call, wanted: Wanted, *, children: bool) -> Facts:
@@ -138,7 +152,7 @@ def _begin(call: Call, wanted: Wanted, depth: str) -> tuple[list[bytes], Iterato
 
 
 def _everything(call: Call, wanted: Wanted) -> list[bytes]:
-    """The whole tree below, held in memory; refused when it has too many entries."""
+    """The whole tree below, held in memory; refused when it is too much."""
     limit = call.tools.settings.infinity
     entry = call.share.tree.stat(call.path)
     require_conditions(call, entry)
@@ -164,7 +178,14 @@ def _everything(call: Call, wanted: Wanted) -> list[bytes]:
             yield from child_rows(rows, folder, prefix, found)
             waiting.extend(folder.child(child.name) for child in found if child.is_directory)
 
-    return list(blocks(parts()))
+    whole = []
+    size = 0
+    for block in blocks(parts()):
+        size += len(block)
+        if size > _MOST_HELD:
+            raise condition(403, "propfind-finite-depth")
+        whole.append(block)
+    return whole
 
 
 def propfind_above(above: Above, body: bytes, depth: str) -> bytes:

@@ -37,7 +37,7 @@ _MOST = 1000
 class _Changes:
     """What a PROPPATCH asks, in the end: later instructions win over earlier ones."""
 
-    order: list[str] = field(default_factory=list)
+    order: dict[str, None] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     mtime: float | None = None
@@ -64,15 +64,14 @@ def _parse(update: Element) -> _Changes:
                 _instruct(changes, element, lang, setting=instruction.tag == "{DAV:}set")
     if not changes.order:
         raise Refused(400, "the body changes no property")
-    if len(changes.order) > _MOST:
-        raise Refused(413, f"at most {_MOST} properties can be changed at once")
     return changes
 
 
 def _instruct(changes: _Changes, element: Element, lang: str | None, *, setting: bool) -> None:
     name = element.tag
-    if name not in changes.order:
-        changes.order.append(name)
+    changes.order[name] = None
+    if len(changes.order) > _MOST:
+        raise Refused(413, f"at most {_MOST} properties can be changed at once")
     if name in PROTECTED:
         changes.failed[name] = 403
         return

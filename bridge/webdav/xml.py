@@ -19,22 +19,53 @@ _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _CLARK = re.compile(r"\{([^}]*)\}(.+)", re.DOTALL)
 _MOST_NESTED = 100
 
+_DECLARED = re.compile(rb"""<\?xml\s[^>]{0,100}?encoding\s{0,9}=\s{0,9}["']([\w.-]{1,20})["']""")
+_ENCODINGS = {"utf-8": "utf-8", "us-ascii": "ascii", "iso-8859-1": "latin-1", "utf-16": "utf-16"}
+"""XML's own two, and those of old clients."""
+
+_LONG_VALUE = re.compile(r"""=\s*+(?:"[^"]{256,}+|'[^']{256,}+)""")
+_MOST_EXPANDED = 1 << 24
+"""Most characters that all names of a document may have, each with its namespace before it."""
+
 
 def parse_xml(body: bytes, root: str) -> Element:
     """The root element, which must be ``root`` (Clark name).
 
-    Raises Refused 400: malformed, entities, a DTD, nested too deep, or something else.
+    Raises Refused 400: malformed, entities, a DTD, nested too deep, long namespaces for many names,
+    or something else.
     """
     try:
-        element: Element = fromstring(body, forbid_dtd=True)
+        text = _decoded(body)
+        _require_bounded(text)
+        element: Element = fromstring(text, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
-        # LookupError: an encoding that Python does not know
+        # LookupError: an encoding that is not taken
         raise Refused(400, "the body is not acceptable XML") from None
     if element.tag != root:
         raise Refused(400, f"the body must be one {split(root)[1]} element")
     if _depth(element) > _MOST_NESTED:
         raise Refused(400, "the body is nested too deep")
     return element
+
+
+def _decoded(body: bytes) -> str:
+    """The document as text; LookupError and UnicodeError where its encoding is none of ours."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return body.decode("utf-16")
+    match = _DECLARED.match(body.removeprefix(b"\xef\xbb\xbf"))
+    encoding = "utf-8" if match is None else _ENCODINGS[match[1].decode("latin-1").lower()]
+    return body.decode(encoding).removeprefix("\ufeff")
+
+
+def _require_bounded(text: str) -> None:
+    """Refuse what one long namespace, shared by many names, would blow up to gigabytes.
+
+    The parser puts its namespace before each name, so this must be asked before it runs. There are
+    no more elements than ``<`` and no more attributes than ``=``.
+    """
+    longest = max((match.end() - match.start() for match in _LONG_VALUE.finditer(text)), default=0)
+    if longest and longest * (text.count("<") + text.count("=")) > _MOST_EXPANDED:
+        raise Refused(400, "a namespace is too long for so many names")
 
 
 def _depth(element: Element) -> int:
