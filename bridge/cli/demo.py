@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import CannotOpen, make_key
+from bridge.app import CannotOpen, make_key, secret_of
 from bridge.cli.mounting import how_to_mount
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
@@ -66,7 +66,7 @@ def _prepare(listen: str, data: Path) -> tuple[Settings, str]:
     """The demo's settings on ``data``, and its password; makes what is missing."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        password = read_or_make(data / "password", new_secret)
+        read_or_make(data / "password", new_secret)
         settings = load(
             None,
             {
@@ -82,4 +82,4 @@ def _prepare(listen: str, data: Path) -> tuple[Settings, str]:
         raise CannotOpen(f"{data}: {error.strerror}; choose a folder with --data") from None
     except SecretFileError as error:
         raise CannotOpen(str(error)) from None
-    return settings, password
+    return settings, secret_of(settings)  # the environment may have another

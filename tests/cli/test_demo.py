@@ -70,6 +70,17 @@ def test_what_lies_on_the_disk_is_for_the_owners_eyes_only(own: Demo) -> None:
         assert b"secret-plan" not in path.read_bytes()
 
 
+def test_the_password_it_tells_is_the_one_that_holds(tmp_path: Path) -> None:
+    with BridgeProcess(
+        ["demo", "--json", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data")],
+        tmp_path / "demo.log",
+        env={"STORJ_BRIDGE_TENANT__SECRET": "of the environment"},
+    ) as process:
+        told = process.ready
+        headers = authorization(told["username"], told["password"])
+        assert ask(told["webdav_url"], "PROPFIND", headers | {"Depth": "0"})[0] == 207
+
+
 def test_a_port_in_use_is_told_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
