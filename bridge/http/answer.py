@@ -47,9 +47,11 @@ async def send_blocks(
     ``blocks`` fails, since a clean end would make half a body pass for a whole one.
     """
     await response.prepare(request)
+    patience = _Patience(request, limits)
     try:
         async for block in blocks:
-            await _write(request, response, block, limits)
+            patience.written += len(block)
+            await response.write(block)
         await response.write_eof()
     except asyncio.CancelledError:
         cut(request)
@@ -57,26 +59,38 @@ async def send_blocks(
     except Exception as error:
         cut(request)
         raise CutOff(str(error)) from error
-
-
-async def _write(
-    request: web.BaseRequest,
-    response: web.StreamResponse,
-    block: bytes | bytearray | memoryview,
-    limits: Limits,
-) -> None:
-    """Write, and wait until the client has taken enough; TimeoutError when it takes too little."""
-    writing = asyncio.ensure_future(response.write(block))
-    try:
-        left = _unsent(request) + len(block)
-        while not (await asyncio.wait({writing}, timeout=limits.idle))[0]:
-            before, left = left, _unsent(request)
-            if before - left < limits.rate * limits.idle:
-                raise TimeoutError("the client stopped taking the answer")
     finally:
-        if not writing.done():
-            writing.cancel()
-    await writing
+        patience.end()
+
+
+class _Patience:
+    """Cuts a client off that takes less than ``limits.rate`` of what waits for it.
+
+    Looks every ``limits.idle`` seconds: one timer for an answer, not one for each block.
+    """
+
+    def __init__(self, request: web.BaseRequest, limits: Limits) -> None:
+        self.written = 0
+        self._request = request
+        self._limits = limits
+        self._taken = 0
+        self._timer = self._set()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _set(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._limits.idle, self._look)
+
+    def _look(self) -> None:
+        unsent = _unsent(self._request)
+        taken = self.written - unsent
+        if unsent and taken - self._taken < self._limits.rate * self._limits.idle:
+            cut(self._request)  # the write that waits for it fails
+            return
+        self._taken = taken
+        self._timer = self._set()
 
 
 def _unsent(request: web.BaseRequest) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -12,10 +11,10 @@ from aiohttp import web
 
 from bridge.files.api import Buffer, Entry, Reader
 from bridge.files.errors import ContentChanged, DamagedFile, IsDirectory
+from bridge.http.ahead import Ahead
 from bridge.http.answer import SERVER, send_blocks
 from bridge.http.conditions import range_still_valid
 from bridge.http.dates import http_date
-from bridge.http.errors import Refused
 from bridge.http.limits import BLOCK
 from bridge.http.ranges import parse_range
 from bridge.webdav.call import Call
@@ -144,32 +143,19 @@ def _read_first(opened: _Opened, reader: Reader, length: int) -> _Opened:
 
 
 async def _blocks(call: Call, reader: Reader, first: Buffer, length: int) -> AsyncIterator[Buffer]:
-    """The content, one block read ahead of what is being sent."""
-    pool = call.tools.quick
+    """The content, read ahead of what is being sent."""
     sent = len(first)
-    ahead = pool.submit(lambda: reader.read(BLOCK))
+    ahead = Ahead(call.tools.quick, lambda: reader.read(BLOCK), reader.close)
     try:
         yield first
         while sent < length:
-            block = await ahead
+            block = await ahead.next()
             sent += len(block)
             if not block or sent > length:
                 raise DamagedFile("the content is not as long as its record says")
-            ahead = pool.submit(lambda: reader.read(BLOCK)) if sent < length else ahead
             yield block
     finally:
-        # After the read that may still run: a reader is no two threads' at once.
-        ahead.add_done_callback(lambda _done: _close(call, reader))
-        ahead.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _close(call: Call, reader: Reader) -> None:
-    try:
-        done = call.tools.quick.submit(reader.close)
-    except Refused:  # no room in the queue: what is open must be closed all the same
-        threading.Thread(target=reader.close, name="close", daemon=True).start()
-    else:
-        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+        ahead.end()
 
 
 def _headers(call: Call, entry: Entry) -> dict[str, str]:
