@@ -78,6 +78,13 @@ class Unavailable(StoreError):
     """
 
 
+class UploadBroken(Unavailable):
+    """The upload is over and its content lost: begin a new one, since this one never succeeds.
+
+    A write failed, the disk refused what was written, or the upload was aborted.
+    """
+
+
 class TooLarge(StoreError):
     """Metadata, content or part number exceeds what any store holds."""
 
@@ -116,7 +123,10 @@ class Upload(Protocol):
     """
 
     def write(self, data: Buffer) -> None:
-        """Append all of ``data``. The store may not keep a reference to it afterwards."""
+        """Append all of ``data``. The store may not keep a reference to it afterwards.
+
+        After a ``write`` that raised, and after ``abort``, this and ``commit`` raise UploadBroken.
+        """
         ...
 
     def commit(self, metadata: Metadata, *, if_absent: bool = False) -> ObjectInfo:
@@ -125,8 +135,8 @@ class Upload(Protocol):
         Raises Exists when ``if_absent`` and an object is there (whatever its content),
         TooLarge when the metadata passes METADATA_LIMIT; in both cases nothing has changed.
         After Unavailable it may be called again: where the first call took effect after all,
-        that one raises Exists when ``if_absent``, and succeeds otherwise. After a ``write``
-        that raised it always raises: a content with a hole is never published.
+        that one raises Exists when ``if_absent``, and succeeds otherwise. Raises UploadBroken
+        where calling it again is in vain; a content with a hole is never published.
         """
         ...
 
@@ -186,11 +196,11 @@ class PartUpload(Protocol):
     """One part being written; parts of one upload may be written in any order, at once."""
 
     def write(self, data: Buffer) -> None:
-        """Append all of ``data``."""
+        """Append all of ``data``. Raises as ``Upload.write``."""
         ...
 
     def commit(self, etag: str) -> PartInfo:
-        """Keep the part, replacing an earlier one of the same number."""
+        """Keep the part, replacing an earlier one of the same number. Raises UploadBroken."""
         ...
 
     def abort(self) -> None:

@@ -26,8 +26,8 @@ from bridge.store.api import (
     NotFound,
     ObjectInfo,
     PartInfo,
-    StoreError,
     Unavailable,
+    UploadBroken,
     check_key,
     check_metadata,
     check_part,
@@ -270,7 +270,7 @@ class _Gathering:
 
     def _gathered(self) -> bytearray:
         if self._content is None:
-            raise StoreError("the upload is over", key=self._key)
+            raise UploadBroken("the upload is over", key=self._key)
         return self._content
 
 

@@ -9,7 +9,9 @@ though its answer was lost, the caller must expect:
 - a multipart upload that nobody knows of, from ``create_multipart``; ``list_multiparts`` shows it
 
 and look at the target to tell. ``write`` is never retried: what of it has arrived is unknown.
-A download that fails midway is opened again where it stopped, if it is still the same version.
+Nor is an upload whose content the store has lost (UploadBroken), unless it has none: an empty
+object is begun anew. A download that fails midway is opened again where it stopped, if it is
+still the same version.
 """
 
 from __future__ import annotations
@@ -21,8 +23,19 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from bridge.store import deadline
-from bridge.store.api import Changed, Download, ObjectInfo, ObjectStore, RateLimited, Unavailable
-from bridge.store.wrapping import Operation, WrappedStore
+from bridge.store.api import (
+    Buffer,
+    Changed,
+    Download,
+    Metadata,
+    ObjectInfo,
+    ObjectStore,
+    RateLimited,
+    Unavailable,
+    Upload,
+    UploadBroken,
+)
+from bridge.store.wrapping import Operation, WrappedStore, WrappedUpload
 
 T = TypeVar("T")
 
@@ -69,6 +82,8 @@ class RetryingStore(WrappedStore):
                 if failed and again is not None:
                     again()
                 return call()
+            except UploadBroken:
+                raise
             except (RateLimited, Unavailable):
                 failed = True
                 wait = pause * (1 - self._chance() / 2)
@@ -78,6 +93,12 @@ class RetryingStore(WrappedStore):
                     raise
             self._sleep(wait)
             pause = min(2 * pause, self._longest)
+
+    def put(self, key: str) -> Upload:
+        def begin() -> Upload:
+            return self._inner.put(key)
+
+        return _RetryingUpload(self, self.around("put", key, begin), key, begin)
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Download:
         download = self.persist(lambda: self._inner.get(key, offset, length))
@@ -113,6 +134,40 @@ class RetryingStore(WrappedStore):
     def close(self) -> None:
         self._closed = True
         super().close()
+
+
+class _RetryingUpload(WrappedUpload):
+    """An upload that is begun anew when it broke and nothing was written to it yet."""
+
+    def __init__(
+        self, store: RetryingStore, inner: Upload, key: str, begin: Callable[[], Upload]
+    ) -> None:
+        super().__init__(store, inner, key)
+        self._begin = begin
+        self._renewable = True
+
+    def write(self, data: Buffer) -> None:
+        self._renewable = False
+        super().write(data)
+
+    def commit(self, metadata: Metadata, *, if_absent: bool = False) -> ObjectInfo:
+        if not self._renewable:
+            return super().commit(metadata, if_absent=if_absent)
+
+        def attempt() -> ObjectInfo:
+            try:
+                return self._inner.commit(metadata, if_absent=if_absent)
+            except UploadBroken as error:
+                if self._renewable:
+                    self._inner = self._begin()
+                    raise Unavailable(str(error), key=self._key) from error
+                raise
+
+        return self._store.around("commit", self._key, attempt)
+
+    def abort(self) -> None:
+        self._renewable = False
+        super().abort()
 
 
 class _ResumingDownload:

@@ -22,8 +22,8 @@ from bridge.store.api import (
     PartInfo,
     PartUpload,
     StoreError,
-    Unavailable,
     Upload,
+    UploadBroken,
 )
 
 Operation = Literal[
@@ -171,7 +171,7 @@ class WrappedUpload:
     def commit(self, metadata: Metadata, *, if_absent: bool = False) -> ObjectInfo:
         """See ``Upload.commit``."""
         if self._holed:
-            raise Unavailable("an earlier write failed", key=self._key)
+            raise UploadBroken("an earlier write failed", key=self._key)
         return self._store.around(
             "commit", self._key, lambda: self._inner.commit(metadata, if_absent=if_absent)
         )
@@ -202,7 +202,7 @@ class WrappedPartUpload:
     def commit(self, etag: str) -> PartInfo:
         """See ``PartUpload.commit``."""
         if self._holed:
-            raise Unavailable("an earlier write failed", key=self._key)
+            raise UploadBroken("an earlier write failed", key=self._key)
         return self._store.around("commit_part", self._key, lambda: self._inner.commit(etag))
 
     def abort(self) -> None:

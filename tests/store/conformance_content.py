@@ -18,7 +18,10 @@ from bridge.store.api import (
     ObjectInfo,
     ObjectStore,
     StoreError,
+    Unavailable,
+    UploadBroken,
 )
+from bridge.store.deadline import deadline
 from tests.store.objects import keys, put_part, race, read, winners, write
 
 
@@ -109,6 +112,41 @@ class ContentConformance:
                 upload.write(b"more")
         assert list(store.list("", recursive=True)) == [old]
         assert list(store.list("")) == [old]
+
+    def test_an_upload_that_is_over_says_that_only_a_new_one_helps(
+        self, store: ObjectStore
+    ) -> None:
+        for empty in (True, False):
+            upload = store.put("k")
+            if not empty:
+                upload.write(b"content")
+            upload.abort()
+            with pytest.raises(UploadBroken):
+                upload.write(b"more")
+            with pytest.raises(UploadBroken):
+                upload.commit({})
+        upload_id = store.create_multipart("k")
+        part = store.put_part("k", upload_id, 1)
+        part.abort()
+        with pytest.raises(UploadBroken):
+            part.write(b"more")
+        with pytest.raises(UploadBroken):
+            part.commit("etag")
+        assert keys(store.list("", recursive=True)) == []
+        assert list(store.list_parts("k", upload_id)) == []
+
+    def test_after_a_write_that_failed_nothing_is_committed(self, store: ObjectStore) -> None:
+        upload = store.put("k")
+        upload.write(b"content")
+        try:
+            with deadline(0):
+                upload.write(b"more")
+        except Unavailable:
+            with pytest.raises(UploadBroken):
+                upload.commit({})
+            assert keys(store.list("")) == []
+        else:  # a store may be quicker than any deadline
+            assert upload.commit({}).size == len(b"contentmore")
 
     def test_an_upload_aborted_after_its_commit_stays_committed(self, store: ObjectStore) -> None:
         upload = store.put("k")

@@ -22,6 +22,7 @@ from bridge.store.api import (
     StoreError,
     TooLarge,
     Unavailable,
+    UploadBroken,
 )
 from bridge.store.local import LocalStore
 from bridge.store.local.disk import Disk
@@ -155,11 +156,11 @@ def test_a_failed_sync_is_never_trusted_the_second_time(root: Path) -> None:
     upload = store.put("k")
     upload.write(b"content")
     disk.failing = {"sync": errno.EIO}
-    with pytest.raises(Unavailable):
+    with pytest.raises(UploadBroken):
         upload.commit({})
     disk.failing = {}
     # The kernel has marked the pages clean: a second fsync would succeed and prove nothing.
-    with pytest.raises(Unavailable):
+    with pytest.raises(UploadBroken):
         upload.commit({})
     assert keys(store.list("")) == []
     store.close()
@@ -243,7 +244,7 @@ def test_on_a_full_disk_the_old_content_stays_and_nothing_is_left_over(small_dis
     upload.write(bytes(100_000))
     with pytest.raises(OutOfSpace):
         upload.write(bytes(2_000_000))
-    with pytest.raises(OutOfSpace):
+    with pytest.raises(UploadBroken, match="No space"):
         upload.commit({})
     assert temporary(small_disk / "store") == []
     assert shutil.disk_usage(small_disk).free == free

@@ -15,6 +15,7 @@ from bridge.store.api import (
     RateLimited,
     StoreError,
     Unavailable,
+    UploadBroken,
 )
 from bridge.store.deadline import deadline
 from bridge.store.memory import MemoryStore
@@ -23,6 +24,7 @@ from tests.store.faulty import FAILED, LOST, CountingStore, Fault, FaultyStore, 
 from tests.store.objects import keys, read, write
 
 REFUSED = Fault(RateLimited)
+BROKEN = Fault(UploadBroken)
 
 
 class Time:
@@ -87,7 +89,7 @@ def test_it_never_sleeps_beyond_the_ambient_deadline() -> None:
     store = retrying(FaultyStore(MemoryStore(), lambda _operation, _key: FAILED), time)
     with deadline(0.5), pytest.raises(Unavailable):
         store.stat("k")
-    assert max(time.pauses) < 0.5
+    assert max(time.pauses, default=0) < 0.5
 
 
 @pytest.mark.parametrize("error", [Forbidden, NotFound, Changed, Exists, StoreError])
@@ -109,9 +111,58 @@ def test_a_write_is_not_tried_again_and_its_upload_is_never_committed() -> None:
         with pytest.raises(Unavailable):
             upload.write(b"two")
         assert counting.take()["write"] == 2
-        with pytest.raises(Unavailable):
+        with pytest.raises(UploadBroken):
             upload.commit({})
         upload.abort()
+    assert keys(memory.list("")) == []
+
+
+def test_an_upload_whose_content_is_lost_ends_at_once() -> None:
+    time = Time()
+    memory = MemoryStore()
+    upload = retrying(FaultyStore(memory, Script(commit=[BROKEN])), time).put("k")
+    upload.write(b"content")
+    with pytest.raises(UploadBroken):
+        upload.commit({})
+    assert time.pauses == []
+    assert keys(memory.list("")) == []
+
+
+def test_an_empty_object_is_begun_anew_when_its_upload_broke() -> None:
+    time = Time()
+    memory = MemoryStore()
+    script = Script(commit=[BROKEN, FAILED, BROKEN, None], put=[None, FAILED])
+    counting = CountingStore(FaultyStore(memory, script))
+    info = retrying(counting, time).put("k").commit({"n": "1"})
+    assert memory.stat("k") == info
+    assert (counting.take(), len(time.pauses)) == ({"put": 3, "commit": 4}, 3)
+
+
+def test_an_empty_object_that_never_gets_through_is_given_up() -> None:
+    time = Time()
+    upload = retrying(
+        FaultyStore(MemoryStore(), lambda o, _: BROKEN if o == "commit" else None), time
+    )
+    with pytest.raises(Unavailable):
+        upload.put("k").commit({})
+    assert 10 < time.now <= 20
+
+
+def test_an_empty_object_that_was_there_after_all_is_found_behind_exists() -> None:
+    memory = MemoryStore()
+    lost = Fault(UploadBroken, after=True)
+    upload = retrying(FaultyStore(memory, Script(commit=[lost]))).put("k")
+    with pytest.raises(Exists):
+        upload.commit({"id": "mine"}, if_absent=True)
+    assert memory.stat("k").metadata == {"id": "mine"}
+
+
+def test_an_aborted_upload_is_not_begun_anew() -> None:
+    memory = MemoryStore()
+    upload = retrying(memory).put("k")
+    upload.abort()
+    with pytest.raises(UploadBroken):
+        upload.commit({})
     assert keys(memory.list("")) == []
 
 

@@ -6,7 +6,16 @@ import threading
 from typing import Protocol
 
 from bridge.store import deadline
-from bridge.store.api import Buffer, Exists, Metadata, ObjectInfo, PartInfo, StoreError
+from bridge.store.api import (
+    Buffer,
+    Exists,
+    Metadata,
+    ObjectInfo,
+    PartInfo,
+    StoreError,
+    Unavailable,
+    UploadBroken,
+)
 from bridge.store.local.disk import meaning
 from bridge.store.local.files import NewFile
 
@@ -33,7 +42,7 @@ class FileUpload:
         self._file: NewFile | None = file
         # A write in one thread and an abort in another must not meet on a closed descriptor.
         self._lock = threading.Lock()
-        self._over = StoreError("the upload was aborted", key=key)
+        self._over = "the upload was aborted"
 
     def write(self, data: Buffer) -> None:
         """Append ``data``: see ``Upload.write``."""
@@ -43,29 +52,33 @@ class FileUpload:
                 deadline.check(self._key)
                 file.write(data if isinstance(data, bytes) else memoryview(data).cast("B"))
             except OSError as error:
-                self._end(meaning(error, self._key))
-                raise meaning(error, self._key) from error
+                raise self._broken(error) from error
             except StoreError as error:
-                self._end(error)
+                self._end(f"a write failed: {error}")
                 raise
 
     def abort(self) -> None:
         """Throw it away: see ``Upload.abort``."""
         with self._lock:
-            self._end(StoreError("the upload was aborted", key=self._key))
+            self._end("the upload was aborted")
 
     def __del__(self) -> None:
         """Leave nothing behind when it is dropped."""
         if getattr(self, "_file", None) is not None:
-            self._end(StoreError("the upload was dropped", key=self._key))
+            self._end("the upload was dropped")
 
     def _open(self) -> NewFile:
         if self._file is None:
-            # A new one each time: raising an error again would lengthen its traceback.
-            raise type(self._over)(str(self._over), key=self._key)
+            raise UploadBroken(self._over, key=self._key)
         return self._file
 
-    def _end(self, why: StoreError) -> None:
+    def _broken(self, error: OSError) -> StoreError:
+        """End it after an error of the disk, since a second fsync may lie; what to raise."""
+        meant = meaning(error, self._key)
+        self._end(f"the upload failed: {meant}")
+        return UploadBroken(str(meant), key=self._key) if type(meant) is Unavailable else meant
+
+    def _end(self, why: str) -> None:
         if self._file is not None:
             self._over = why
             self._file.release()
@@ -81,7 +94,7 @@ class LocalUpload(FileUpload):
         self._committed: ObjectInfo | None = None
 
     def commit(self, metadata: Metadata, *, if_absent: bool = False) -> ObjectInfo:
-        """Publish it. After an error of the disk it is over, since a second fsync may lie."""
+        """Publish it: see ``Upload.commit``."""
         with self._lock:
             if self._committed is not None:
                 if if_absent:
@@ -91,10 +104,9 @@ class LocalUpload(FileUpload):
             try:
                 info = self._publish(file, self._key, metadata, if_absent=if_absent)
             except OSError as error:
-                self._end(meaning(error, self._key))
-                raise meaning(error, self._key) from error
+                raise self._broken(error) from error
             self._committed = info
-            self._end(StoreError("the upload was committed", key=self._key))
+            self._end("the upload was committed")
             return info
 
 
@@ -115,8 +127,7 @@ class LocalPartUpload(FileUpload):
             try:
                 part = self._publish(file, etag)
             except OSError as error:
-                self._end(meaning(error, self._key))
-                raise meaning(error, self._key) from error
+                raise self._broken(error) from error
             self._committed = part
-            self._end(StoreError("the upload was committed", key=self._key))
+            self._end("the upload was committed")
             return part
