@@ -89,7 +89,7 @@ class Limits(Concern):
     threads: PositiveInt = 32
     """Threads for short work on files."""
     long_threads: PositiveInt = 8
-    """Threads for folders that are copied, moved and deleted."""
+    """Threads for copies, and for PROPFIND of whole trees."""
     queue: PositiveInt = 2_000
     """Requests that may wait for a thread."""
     queue_seconds: PositiveFloat = 20.0
