@@ -55,7 +55,8 @@ def demo(listen: str, data: Path, *, as_json: bool) -> None:
                 facts["recovery_identity"] = started.identity
                 words += (
                     f"\nRecovery identity, shown this once: {started.identity}\n"
-                    "It opens every file with the stock age tool, without this program.\n"
+                    "It opens every file with the stock age tool, without this program:\n"
+                    "docs/security.md says how.\n"
                 )
             say(facts, words + "\nStop with Ctrl-C.", as_json=as_json)
 

@@ -98,7 +98,8 @@ def init(file: Path, *, as_json: bool) -> None:
                 "Vault          made",
                 "",
                 f"Recovery identity, shown this once: {identity}",
-                "It opens every file with the stock age tool, without this program and its key.",
+                "It opens every file with the stock age tool, without this program and its key:",
+                "docs/security.md says how.",
                 "Keep it, and a copy of the key, somewhere else.",
             ]
         words += ["", f"Next: storj-bridge check --config {file}"]
