@@ -62,6 +62,10 @@ class Forbidden(StoreError):
     """The store's own authority (a grant, a file mode) does not allow this."""
 
 
+class ReadOnly(Forbidden):
+    """The store takes no changes at all: its disk was mounted, or has turned, read-only."""
+
+
 class RateLimited(StoreError):
     """Too many requests for now; the same call may succeed later."""
 
@@ -300,7 +304,10 @@ class ObjectStore(Protocol):
         ...
 
     def probe(self) -> None:
-        """Ask the store, cheaply and for real, whether it can answer. Raises StoreError."""
+        """Ask the store, cheaply and for real, whether it can read and write. Raises StoreError.
+
+        A full store is no error: it can be read, and freed by deleting.
+        """
         ...
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from bridge.store.api import (
     Forbidden,
     InvalidKey,
     OutOfSpace,
+    ReadOnly,
     StoreError,
     TooLarge,
     Unavailable,
@@ -90,7 +91,7 @@ class FailingDisk(Disk):
         (errno.EFBIG, TooLarge),
         (errno.EACCES, Forbidden),
         (errno.EPERM, Forbidden),
-        (errno.EROFS, Forbidden),
+        (errno.EROFS, ReadOnly),
         (errno.ENAMETOOLONG, InvalidKey),
         (errno.EIO, Unavailable),
         (errno.EMFILE, Unavailable),
@@ -106,7 +107,7 @@ def test_an_error_of_the_disk_is_told_by_its_meaning(
     upload_id = store.create_multipart("m")
     put_part(store, "m", upload_id, 1, b"content")
     calls: dict[str, list[Callable[[], object]]] = {
-        "create": [lambda: store.put("a/k"), lambda: store.create_multipart("k"), store.probe],
+        "create": [lambda: store.put("a/k"), lambda: store.create_multipart("k")],
         "write": [lambda: write(store, "a/k", b"new")],
         "sync": [
             lambda: write(store, "a/new", b"new"),

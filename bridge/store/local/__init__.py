@@ -6,7 +6,8 @@ removes as needed, and lists them (``listing``). What is not yet an object lies 
 or belongs to a ``multipart`` upload. Every change of the disk goes through ``disk``.
 
 What it needs of the file system: atomic rename, hard links, flock, and an fsync that
-reaches the disk. ext4, XFS, btrfs, APFS and ZFS have them.
+reaches the disk. ext4, XFS, btrfs, APFS and ZFS have them. On a full disk what frees room goes
+on, by the room that ``spare`` holds.
 """
 
 from bridge.store.local.store import LocalStore

@@ -19,6 +19,7 @@ from bridge.store.api import (
     Forbidden,
     InvalidKey,
     OutOfSpace,
+    ReadOnly,
     StoreError,
     TooLarge,
     Unavailable,
@@ -36,7 +37,7 @@ _MEANINGS: dict[int | None, type[StoreError]] = {
     errno.EFBIG: TooLarge,
     errno.EACCES: Forbidden,
     errno.EPERM: Forbidden,
-    errno.EROFS: Forbidden,
+    errno.EROFS: ReadOnly,
     errno.ENAMETOOLONG: InvalidKey,
 }
 
@@ -61,6 +62,10 @@ class Disk:
             view = memoryview(data)
             while done < len(view):
                 done += os.pwrite(fd, view[done:], offset + done)
+
+    def truncate(self, fd: int) -> None:
+        """Take a file's content away."""
+        os.ftruncate(fd, 0)
 
     def copy(self, src: int, dst: int, count: int, src_offset: int, dst_offset: int) -> int:
         """Copy up to ``count`` bytes between files; returns how many, 0 at the end of ``src``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import time
 from collections import defaultdict
@@ -19,6 +20,7 @@ from bridge.store.api import (
     MultipartInfo,
     NotFound,
     ObjectInfo,
+    OutOfSpace,
     PartInfo,
     Unavailable,
     check_key,
@@ -34,20 +36,32 @@ from bridge.store.local.layout import place_of
 from bridge.store.local.listing import Listing
 from bridge.store.local.multipart import Multiparts
 from bridge.store.local.scratch import Scratch
+from bridge.store.local.spare import Spare
 from bridge.store.local.uploads import LocalPartUpload, LocalUpload
+
+PROBE_SECONDS = 5.0
+"""Seconds for which a disk that took a file is believed to take another."""
 
 
 class LocalStore:
     """An ObjectStore in the folder ``root``, which several processes may have open at once.
 
-    Whatever it has answered survives a power cut. ``clock`` gives commit times in Unix seconds.
+    Whatever it has answered survives a power cut. ``clock`` gives commit times in Unix seconds;
+    ``monotonic`` bounds how often ``probe`` writes.
     Raises StoreError where the folder cannot be used.
     """
 
     def __init__(
-        self, root: Path, *, clock: Callable[[], float] = time.time, disk: Disk | None = None
+        self,
+        root: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        disk: Disk | None = None,
     ) -> None:
         self._clock = clock
+        self._monotonic = monotonic
+        self._asked = -math.inf
         self._disk = disk or Disk()
         self._root = root
         self._closed = False
@@ -59,7 +73,8 @@ class LocalStore:
                 self._place = (os.fstat(objects).st_dev, os.fstat(objects).st_ino)
                 uploads = make_directory("uploads", fd, self._disk)
                 self._uploads = Directories(self._disk, Handle(uploads))
-                self._scratch = Scratch(self._disk, fd)
+                self._spare = Spare(self._disk, fd)
+                self._scratch = self._spare.helping(lambda: Scratch(self._disk, fd))
             finally:
                 os.close(fd)
         except OSError as error:
@@ -126,6 +141,7 @@ class LocalStore:
                 continue  # the directory is gone, and with it what was in there
             except OSError as error:
                 raise meaning(error, keys[0]) from error
+        self._spare.fill()
 
     def _remove(self, directory: str, names: Sequence[str]) -> None:
         with self._objects.find(directory) as fd:
@@ -169,7 +185,7 @@ class LocalStore:
             self.stat(src)
             return
         try:
-            self._move(src, dst)
+            self._spare.helping(lambda: self._move(src, dst))
         except OSError as error:
             raise meaning(error, src) from error
 
@@ -306,9 +322,24 @@ class LocalStore:
             now = os.stat(self._root / "objects")
             if (now.st_dev, now.st_ino) != self._place:
                 raise Unavailable(f"{self._root} is not the folder it was: is a disk unmounted?")
-            self._new_file("").release()
+            if self._monotonic() >= self._asked + PROBE_SECONDS:
+                self._write_and_sync()
+                self._asked = self._monotonic()
         except OSError as error:
             raise meaning(error) from error
+
+    def _write_and_sync(self) -> None:
+        """Have the disk take a file for good. One that is full is none that has failed."""
+        try:
+            file = NewFile(self._disk, self._scratch)
+            try:
+                file.finish({}, self._clock(), "")
+            finally:
+                file.release()
+            self._spare.check()
+        except OSError as error:
+            if not isinstance(meaning(error), OutOfSpace):
+                raise
 
     def close(self) -> None:
         if not self._closed:
@@ -316,6 +347,7 @@ class LocalStore:
             self._scratch.close()
             self._objects.close()
             self._uploads.close()
+            self._spare.close()
 
     def _check(self, key: str = "") -> None:
         if self._closed:
