@@ -223,11 +223,11 @@ def test_locks_survive_a_restart(database: Database) -> None:
 def test_questions_stay_quick_beside_ten_thousand_locks(locks: Locks) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: locks.add(lock(f"/d{n % 100}/f{n}")), range(10_000)))
-    start = time.perf_counter()
+    start = time.process_time()  # of other processes' load it knows nothing
     for number in range(100):
         assert locks.any()
         path = f"/d{number}/f{number}"
         assert roots(locks.covering(path)) == {path}
         assert roots(locks.covering(f"/d{number}/none", children=True)) == set()
         assert len(locks.covering(f"/d{number}", children=True)) == 100
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

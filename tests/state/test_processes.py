@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from bridge.state.api import LeaseBusy, LeaseName, Lock, Touch
 from bridge.state.database import open_state
-from tests.state.conftest import Database, until
+from tests.state.conftest import Database
 
 A, B = b"a" * 16, b"b" * 16
 ONE = LeaseName(A, b"one")
@@ -86,15 +87,16 @@ def test_three_processes_exclude_each_other(database: Database, tmp_path: Path) 
 def test_a_killed_holders_lease_runs_out_and_its_directories_are_raised(
     database: Database,
 ) -> None:
-    state = database.open(real=True, ttl=2.0)
+    database.clock.seconds = time.time()
+    state = database.open()
     tree = state.tree("v")
     before = tree.read([A, B])
-    holder = Holder(database.url, ttl=2.0)
+    holder = Holder(database.url, ttl=300)
     holder.kill()
     assert [each.changing for each in tree.read([A, B])] == [True, True]
     with pytest.raises(LeaseBusy):
         tree.acquire([ONE], [], wait=0)
-    until(lambda: not tree.read([A])[0].changing)
+    database.clock.seconds = time.time() + 300
     after = tree.read([A, B])
     assert [new.generation - old.generation for old, new in zip(before, after, strict=True)] == [
         1,
@@ -102,6 +104,7 @@ def test_a_killed_holders_lease_runs_out_and_its_directories_are_raised(
     ]
     assert [new.links - old.links for old, new in zip(before, after, strict=True)] == [0, 1]
     tree.acquire([ONE], [], wait=0).release()
+    assert not any(each.changing for each in after)
     assert state.locks("tenant").get("token") is not None
 
 
