@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 """Bytes that travel together between a socket, a worker thread and a tree."""
 
 

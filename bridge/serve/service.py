@@ -18,6 +18,7 @@ from bridge.http.limits import Limits
 from bridge.http.server import Server
 from bridge.serve.access import Front
 from bridge.serve.health import Health
+from bridge.serve.memory import limit_arenas
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.settings import Settings
@@ -53,6 +54,7 @@ def run_service(
 
     Raises CannotListen, CannotOpen, TlsError.
     """
+    limit_arenas()
     log = settings.log
     secrets = [secret_of(settings), *kek_text(settings).split()]
     with closing(Drain(sys.stderr.fileno())) as drain:
