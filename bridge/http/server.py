@@ -25,20 +25,58 @@ _READ_BUFFER = 256 * 1024
 
 
 class _Connection(RequestHandler):
-    """One connection; refused when there are too many."""
+    """One connection; refused when there are too many, ended when its answers are not taken.
 
-    __slots__ = ("_most",)
+    An answer made whole is written with no limit of time, and so is what a connection still has to
+    send when it is closed: whoever takes nothing of it would hold the connection for ever.
+    """
 
-    def __init__(self, manager: web.Server, *, most: int, **options: object) -> None:
+    __slots__ = ("_idle", "_least", "_looking", "_most", "_unsent", "_wire")
+
+    def __init__(self, manager: web.Server, *, limits: Limits, **options: object) -> None:
         super().__init__(manager, **options)  # type: ignore[arg-type]
-        self._most = most
+        self._most = limits.connections
+        self._idle = limits.idle
+        self._least = max(1, int(limits.rate * limits.idle))
+        self._unsent = 0
+        self._wire: asyncio.WriteTransport | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._wire = cast("asyncio.WriteTransport", transport)
+        self._looking = self._loop.call_later(self._idle, self._look)
         manager = self._manager
         if manager is not None and len(manager._connections) > self._most:  # noqa: SLF001
             cast("asyncio.Transport", transport).write(_FULL)  # uvloop's is no subclass
             self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        self._wire = None
+        super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        self._unsent = 0  # enough was taken; what comes now is counted anew
+        super().resume_writing()
+
+    def _look(self) -> None:
+        """Every ``idle`` seconds: end the connection if too little was taken since the last look.
+
+        Only where nothing is added meanwhile, for then less is left: writers have waited all the
+        time (the buffer is full), or the connection is closed.
+        """
+        wire = self._wire
+        if wire is None:
+            return
+        before, self._unsent = self._unsent, 0
+        if self._paused or wire.is_closing():
+            self._unsent = wire.get_write_buffer_size()
+            if before and self._unsent and before - self._unsent < self._least:
+                wire.abort()
+                return
+        self._looking = self._loop.call_later(self._idle, self._look)
 
     def handle_error(
         self,
@@ -78,8 +116,8 @@ class Server(web.Server):
             auto_decompress=False,  # a body is stored as it came
             access_log=None,
         )
-        self._most = limits.connections
+        self._limits = limits
 
     def __call__(self) -> RequestHandler:
         """Make the protocol of a new connection."""
-        return _Connection(self, most=self._most, loop=self._loop, **self._kwargs)
+        return _Connection(self, limits=self._limits, loop=self._loop, **self._kwargs)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bridge.files.api import Entry
 from bridge.files.errors import NoSuchFile, NotDirectory
-from bridge.files.path import Path
+from bridge.files.path import DEPTH_LIMIT, Path
 from bridge.http.answer import SERVER, send_blocks
 from bridge.http.errors import Refused
 from bridge.state.api import Lock
@@ -114,12 +114,18 @@ def _facts(call: Call, wanted: Wanted, *, children: bool) -> Facts:
     if asked and call.share.locks.any():
         held = call.share.locks.covering(lock_root(call.path), children=children)
     now = time.time()
+    by_root: dict[str, list[Lock]] = {}
+    for lock in held:
+        by_root.setdefault(lock.root, []).append(lock)
 
     def lock_discovery(path: Path) -> str:
         if not held:
             return NO_LOCKS
         root = lock_root(path)
-        on_it = [lock for lock in held if covers(lock, root)]
+        # Looked up and not searched for: a folder may have a lock on each of its entries.
+        places = {"/", root, *(root[:at] for at, char in enumerate(root) if char == "/" and at)}
+        found = [lock for place in places for lock in by_root.get(place, ())]
+        on_it = [lock for lock in found if covers(lock, root)]
         return discovery(on_it, lambda p: call.href(p, directory=False), now)
 
     return Facts(lock_discovery, call.share.quota, call.share.tree.properties)
@@ -176,7 +182,8 @@ def _everything(call: Call, wanted: Wanted) -> list[bytes]:
                 continue  # gone since it was listed
             prefix = escape_href(call.href(folder, directory=True))
             yield from child_rows(rows, folder, prefix, found)
-            waiting.extend(folder.child(child.name) for child in found if child.is_directory)
+            if len(folder.names) + 1 < DEPTH_LIMIT:  # damaged, a folder may lie in itself
+                waiting.extend(folder.child(child.name) for child in found if child.is_directory)
 
     whole = []
     size = 0

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from bridge.files.api import FileTree
+from bridge.files.api import Entry, FileTree
+from bridge.files.path import DEPTH_LIMIT
 from bridge.http.errors import Refused
+from bridge.http.limits import Limits
 from bridge.http.ranges import parse_range
 from bridge.state.api import Locks
 from bridge.webdav import propfind as propfind_verb
@@ -15,6 +17,7 @@ from bridge.webdav.if_header import parse_if
 from bridge.webdav.media_types import declared, shown_inline
 from bridge.webdav.xml import parse_xml
 from tests.webdav.client import Client
+from tests.webdav.polling import until
 from tests.webdav.server import running
 
 SPACES = " " * 8000
@@ -165,3 +168,67 @@ def test_a_body_in_another_transfer_coding_is_refused(dav: Client, coding: str) 
         raw.send("PUT", "/a", f"Transfer-Encoding: {coding}", body=b"5\r\nhello\r\n0\r\n\r\n")
         assert raw.reply().status == 501
     assert dav("GET", "/a").status == 404
+
+
+def test_who_takes_nothing_of_whole_answers_is_cut_off(model: FileTree, locks: Locks) -> None:
+    with running(model, locks, limits=Limits(idle=0.3, drain=0.1)) as server:
+        dav = server.client()
+        dav("PUT", "/a", b"x" * (1 << 20))
+        with dav.raw() as raw:
+            for _ in range(30):  # together more than all buffers on the way hold
+                raw.send("GET", "/a")
+            until(lambda: len(server.served) > 1)
+            until(lambda: not server.server.connections)
+
+
+def test_a_slow_client_that_takes_enough_of_whole_answers_gets_all(
+    model: FileTree, locks: Locks
+) -> None:
+    with running(model, locks, limits=Limits(idle=0.2, rate=1000)) as server:
+        dav = server.client()
+        dav("PUT", "/a", b"x" * (1 << 20))
+        with dav.raw() as raw:
+            for _ in range(8):
+                raw.send("GET", "/a")
+            for _ in range(8):
+                time.sleep(0.1)  # a client's own pace, not a wait for something
+                assert len(raw.reply().body) == 1 << 20
+
+
+def test_a_folder_that_lies_in_itself_is_walked_to_the_deepest_path_only(
+    model: FileTree, locks: Locks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Entry(name="a", is_directory=True)
+    monkeypatch.setattr(model, "list", lambda _path: iter([inside]))
+    with running(model, locks) as server:
+        reply = server.client()("PROPFIND", "/", Depth="infinity")
+    assert reply.status == 207
+    assert len(reply.hrefs) == DEPTH_LIMIT + 1
+
+
+def test_each_of_many_locks_is_told_with_its_entry_alone(model: FileTree, locks: Locks) -> None:
+    body = (
+        b'<lockinfo xmlns="DAV:"><lockscope><%s/></lockscope>'
+        b"<locktype><write/></locktype></lockinfo>"
+    )
+    with running(model, locks) as server:
+        dav = server.client()
+        dav("MKCOL", "/f")
+        dav("PUT", "/f/1", b"")
+        dav("LOCK", "/f", body % b"shared", Depth="infinity")
+        dav("LOCK", "/f/1", body % b"shared", Depth="0")
+        for number in ("10", "2"):
+            dav("PUT", f"/g{number}", b"")
+            dav("LOCK", f"/g{number}", body % b"exclusive")
+        told = {}
+        reply = dav("PROPFIND", "/", Depth="infinity")
+        for response in reply.xml:
+            roots = [href.text for href in response.iterfind(".//{DAV:}lockroot/{DAV:}href")]
+            told[response.findtext("{DAV:}href")] = sorted(map(str, roots))
+    assert told == {
+        "/dav/": [],
+        "/dav/f/": ["/dav/f"],
+        "/dav/f/1": ["/dav/f", "/dav/f/1"],
+        "/dav/g10": ["/dav/g10"],
+        "/dav/g2": ["/dav/g2"],
+    }
