@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,39 @@ def test_a_damaged_object_is_listed_and_deleted_and_nothing_else(
     assert store.stat("moved").metadata is None
     store.delete("moved")
     assert keys(store.list("", recursive=True)) == ["d/good"]
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to("/etc/passwd")
+
+
+def a_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def a_socket(path: Path) -> None:
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a link is an error of the disk")
+@pytest.mark.parametrize("plant", [a_link, a_loop, a_socket, os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_a_damaged_object_that_nobody_waits_for(
+    root: Path, store: LocalStore, plant: Callable[[Path], None]
+) -> None:
+    write(store, "d/bad", b"content", {"n": "1"})
+    write(store, "d/good", b"content", {"n": "2"})
+    path = path_of(root, "d/bad")
+    path.unlink()
+    plant(path)
+    assert store.stat("d/bad").metadata is None
+    listed = {found.key: found.metadata for found in store.list("d/")}
+    assert listed == {"d/bad": None, "d/good": {"n": "2"}}
+    for call in (lambda: store.get("d/bad"), lambda: store.copy("d/bad", "copy")):
+        with pytest.raises(Damaged):
+            call()
+    if plant is not os.mkdir:
+        store.delete("d/bad")
+        assert keys(store.list("", recursive=True)) == ["d/good"]
 
 
 def test_every_byte_of_a_header_that_is_flipped_is_noticed_or_changes_nothing(

@@ -11,7 +11,9 @@ confused with a new one of the same name, since nothing can be created in it any
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -83,9 +85,9 @@ class Directories:
         """Open the file ``name`` in the directory. Raises FileNotFoundError."""
         if len(path) + len(name) < _PATH:
             with self._root.acquire() as fd:
-                return self._disk.open(f"{path}/{name}" if path else name, flags, fd)
+                return open_file(self._disk, f"{path}/{name}" if path else name, flags, fd)
         with self.find(path) as fd:
-            return self._disk.open(name, flags, fd)
+            return open_file(self._disk, name, flags, fd)
 
     def prune(self, path: str) -> None:
         """Remove the directory if it is empty, then the one above, and so on."""
@@ -162,6 +164,20 @@ class Directories:
         for old in dropped:
             if old is not None:
                 old.close()
+
+
+def open_file(disk: Disk, path: str, flags: int, dir_fd: int) -> int:
+    """Open what should be a file, waiting for nothing whatever it is; the caller looks what it is.
+
+    A pipe that somebody put there would else hold a thread for ever. What cannot be opened at all,
+    a link or a socket, is given as a descriptor that nothing can be read from.
+    """
+    try:
+        return disk.open(path, flags | os.O_NONBLOCK, dir_fd)
+    except OSError as error:
+        if sys.platform == "linux" and error.errno in {errno.ELOOP, errno.ENXIO}:
+            return disk.open(path, os.O_PATH, dir_fd)
+        raise
 
 
 def _walkable(path: str) -> Iterator[str]:

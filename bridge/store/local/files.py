@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import threading
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,10 @@ _COPY = 64 << 20
 
 def examine(fd: int) -> tuple[header.Slot | None, int]:
     """What the header of an open file says (None: damaged), and the length of its content."""
-    length = os.lseek(fd, 0, os.SEEK_END)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return None, 0  # a link, a pipe, a folder: no store puts them there
+    length = status.st_size
     slot = header.read(os.pread(fd, header.CONTENT, 0), length)
     return slot, max(0, length - header.CONTENT)
 

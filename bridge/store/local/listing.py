@@ -15,7 +15,7 @@ from itertools import chain, islice, takewhile
 
 from bridge.store import deadline
 from bridge.store.api import ObjectInfo
-from bridge.store.local.directories import Directories
+from bridge.store.local.directories import Directories, open_file
 from bridge.store.local.disk import Disk
 from bridge.store.local.files import describe
 from bridge.store.local.layout import (
@@ -136,7 +136,7 @@ class Listing:
                 if component is None:
                     continue  # not written by a store
                 try:
-                    fd = self._disk.open(name, os.O_RDONLY, above)
+                    fd = open_file(self._disk, name, os.O_RDONLY, above)
                 except FileNotFoundError:
                     continue  # deleted since its directory was read
                 try:
