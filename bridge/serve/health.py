@@ -29,7 +29,7 @@ ANSWER_SECONDS = 5.0
 KEPT_SECONDS = 1.0
 """How long an answer of ``/readyz`` is given again."""
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
 class Check:

@@ -55,11 +55,15 @@ async def proppatch(call: Call) -> web.StreamResponse:
 
 def _parse(update: Element) -> _Changes:
     changes = _Changes()
+    count = 0
     for instruction in update:
         if instruction.tag not in ("{DAV:}set", "{DAV:}remove"):
             continue  # RFC 4918, section 17: what is not known is passed over
         for prop in instruction.findall("{DAV:}prop"):
             lang = language(prop) or language(instruction) or language(update)
+            count += len(prop)
+            if count > _MOST:
+                raise Refused(413, f"at most {_MOST} properties can be changed at once")
             for element in prop:
                 _instruct(changes, element, lang, setting=instruction.tag == "{DAV:}set")
     if not changes.order:
@@ -70,8 +74,6 @@ def _parse(update: Element) -> _Changes:
 def _instruct(changes: _Changes, element: Element, lang: str | None, *, setting: bool) -> None:
     name = element.tag
     changes.order[name] = None
-    if len(changes.order) > _MOST:
-        raise Refused(413, f"at most {_MOST} properties can be changed at once")
     if name in PROTECTED:
         changes.failed[name] = 403
         return

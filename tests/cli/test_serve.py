@@ -159,7 +159,8 @@ def test_metrics_are_for_programs_of_this_machine(configured: Configured) -> Non
         assert status == 200
         assert headers["content-type"].startswith("text/plain; version=0.0.4")
         assert b'storj_bridge_requests_total{door="webdav",method="PROPFIND",status="2xx"}' in body
-        assert ask(url, headers={"X-Forwarded-For": "192.0.2.1"})[0] == 404
+        for header in ("X-Forwarded-For", "X-Real-IP"):
+            assert ask(url, headers={header: "192.0.2.1"})[0] == 404
 
 
 def test_behind_a_proxy_metrics_have_a_listener_of_their_own(tmp_path: Path) -> None:
