@@ -261,3 +261,14 @@ def test_foreign_objects_in_the_bucket_disturb_nothing(vault: Vault) -> None:
     vault.reap()
     run(vault.tree(), "list / e, is /e/f x")
     assert "UNKNOWN_OBJECT" in vault.fsck()
+
+
+def test_an_entry_under_a_name_not_its_own_keeps_no_removed_folder_alive(vault: Vault) -> None:
+    """It has extras, for which the reaper wants a lease, and no name to take the lease by."""
+    run(vault.tree(), "mkdir /d, write /d/f x")
+    vault.tree().set_properties(path("/d/f"), set={"{x}p": f"<p>{'z' * 8192}</p>"})
+    key = vault.key_of("d", "f")
+    vault.store.move(key, f"{key.rsplit('/', 1)[0]}/not-a-name")
+    run(vault.tree(), "delete /d")
+    vault.reap()
+    assert vault.keys_under() == []
