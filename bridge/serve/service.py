@@ -34,7 +34,10 @@ BACKGROUND_SECONDS = 5.0
 """Longest wait for a background thread at the end."""
 
 QUOTA_SECONDS = 1.0
-"""How long an answer about free space is good for; a disk that fills meanwhile says so itself."""
+"""How long an answer about free space is good for, while there is plenty."""
+
+PLENTY = 16 << 30
+"""Bytes free from which an answer may be a little old: a disk that fills up says so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +169,14 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 def _quota(settings: Settings) -> Callable[[Credential], Quota]:
-    """What is free, asked of the disk once a second at most: every PUT wants to know."""
+    """What is free. Every PUT wants to know: while there is plenty, the disk is asked seldom."""
     asked, quota = -QUOTA_SECONDS, Quota(used=None, available=None)
 
     def quota_for(_credential: Credential) -> Quota:
         nonlocal asked, quota
         now = time.monotonic()
-        if now - asked >= QUOTA_SECONDS:
+        scarce = quota.available is None or quota.available < PLENTY
+        if scarce or now - asked >= QUOTA_SECONDS:
             asked, quota = now, Quota(used=None, available=free_bytes(settings))
         return quota
 

@@ -194,7 +194,7 @@ def _require_room(call: Call, size: int | None, entry: Entry | None) -> None:
     if size is None or available is None:
         return
     if size - (entry.size if entry else 0) > available:
-        raise StorageFull("the quota has no room for this file")
+        raise StorageFull("there is no room left for this file")
 
 
 def _mtime(call: Call) -> float | None:

@@ -16,6 +16,7 @@ from typing import Self
 
 from bridge.store.api import (
     Buffer,
+    Damaged,
     Forbidden,
     InvalidKey,
     OutOfSpace,
@@ -35,6 +36,7 @@ _MEANINGS: dict[int | None, type[StoreError]] = {
     errno.ENOSPC: OutOfSpace,
     errno.EDQUOT: OutOfSpace,
     errno.EFBIG: TooLarge,
+    errno.EISDIR: Damaged,  # somebody put a directory where an object should be
     errno.EACCES: Forbidden,
     errno.EPERM: Forbidden,
     errno.EROFS: ReadOnly,
