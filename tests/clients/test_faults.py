@@ -169,6 +169,7 @@ def test_a_store_that_fails_for_ten_seconds_costs_writes_a_503_and_no_data(tmp_p
         assert healthy(dav)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.long
 def test_a_store_that_goes_on_failing_is_told_by_503_within_nextclouds_patience(
     tmp_path: Path,

@@ -244,6 +244,7 @@ FaultMachine.TestCase.settings = settings(
 TestNothingAcknowledgedIsLost = FaultMachine.TestCase
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.long
 def test_nothing_acknowledged_is_lost_over_many_runs() -> None:
     run_state_machine_as_test(

@@ -353,6 +353,7 @@ TestItDoesSoWhenAnswersAreLost = LostAnswersMachine.TestCase
 TestItDoesSoWithBodiesApart = BodiesApartMachine.TestCase
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.long
 @pytest.mark.parametrize("machine", [TreeMachine, LostAnswersMachine, BodiesApartMachine])
 def test_the_tree_behaves_as_the_model_over_many_runs(machine: type[TreeMachine]) -> None:

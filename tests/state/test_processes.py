@@ -126,7 +126,9 @@ def test_who_opens_after_all_others_died_need_not_wait_for_their_leases(
     assert again.locks("tenant").get("token") is not None
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "rounds", [3, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
 def test_no_generation_that_was_seen_goes_back_when_its_writer_is_killed(
     database: Database, rounds: int
 ) -> None:
