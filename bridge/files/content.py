@@ -5,21 +5,19 @@ Memory does not grow with the file: one block of ciphertext and one of plaintext
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from bridge.crypto.body import CHUNK, SEALED_CHUNK, BodyOpener, BodySealer, Span
 from bridge.files.api import Buffer, Entry
 from bridge.files.errors import DamagedFile, FileTooLarge
 from bridge.files.translate import translated
 from bridge.store.api import Download, Upload
+from bridge.store.closing import Closing
 
 STANDALONE = 8_000 * 64 * 1024 * 1024
 """Bodies from this size (sealed bytes) stand apart from their entry: Storj moves and copies at
 most 10,000 segments of 64 MiB on the server side, and an entry must stay movable."""
 
 
-class ContentReader:
+class ContentReader(Closing):
     """A ``Reader`` over a range of one body."""
 
     def __init__(self, entry: Entry, download: Download, opener: BodyOpener, span: Span) -> None:
@@ -65,17 +63,6 @@ class ContentReader:
     def close(self) -> None:
         """Release the download."""
         self._download.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class ContentWriter:

@@ -101,11 +101,10 @@ class Walker:
         """A directory's id, state and node (None for the root). Raises NoSuchFile, NotDirectory."""
         if path.is_root:
             return self._root, self._state.read([self._root])[0], None
-        place, node = self.find_existing(path)
+        _, node = self.find_existing(path)
         directory = node.directory_id
         if directory is None:
             raise NotDirectory(f"{path} is not a folder")
-        del place
         return directory, self._state.read([directory])[0], node
 
     def find_existing(self, path: Path) -> tuple[Place, Node]:

@@ -12,8 +12,6 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Self
 
 from bridge.store import deadline
 from bridge.store.api import (
@@ -33,6 +31,7 @@ from bridge.store.api import (
     check_part,
     check_prefix,
 )
+from bridge.store.closing import Closing
 
 _AFTER_SLASH = chr(ord("/") + 1)
 
@@ -307,7 +306,7 @@ class MemoryPartUpload(_Gathering):
         return part
 
 
-class MemoryDownload:
+class MemoryDownload(Closing):
     """An object's bytes as they were when it was opened."""
 
     def __init__(self, info: ObjectInfo, content: memoryview) -> None:
@@ -324,14 +323,3 @@ class MemoryDownload:
     def close(self) -> None:
         """Let the bytes go."""
         self._content = memoryview(b"")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

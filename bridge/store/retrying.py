@@ -19,8 +19,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from bridge.store import deadline
 from bridge.store.api import (
@@ -35,6 +34,7 @@ from bridge.store.api import (
     Upload,
     UploadBroken,
 )
+from bridge.store.closing import Closing
 from bridge.store.wrapping import Operation, WrappedStore, WrappedUpload
 
 T = TypeVar("T")
@@ -170,7 +170,7 @@ class _RetryingUpload(WrappedUpload):
         super().abort()
 
 
-class _ResumingDownload:
+class _ResumingDownload(Closing):
     """A download that is opened anew where it broke off. See ``Download``."""
 
     def __init__(
@@ -207,14 +207,3 @@ class _ResumingDownload:
     def close(self) -> None:
         """See ``Download.close``."""
         self._download.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 from bridge.store.api import (
     Buffer,
@@ -25,6 +24,7 @@ from bridge.store.api import (
     Upload,
     UploadBroken,
 )
+from bridge.store.closing import Closing
 
 Operation = Literal[
     "put",
@@ -210,7 +210,7 @@ class WrappedPartUpload:
         self._inner.abort()
 
 
-class WrappedDownload:
+class WrappedDownload(Closing):
     """A Download whose calls pass through its store's ``around``."""
 
     def __init__(self, store: WrappedStore, inner: Download, key: str) -> None:
@@ -232,14 +232,3 @@ class WrappedDownload:
     def close(self) -> None:
         """See ``Download.close``."""
         self._inner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

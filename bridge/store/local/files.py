@@ -6,8 +6,6 @@ import os
 import secrets
 import stat
 import threading
-from types import TracebackType
-from typing import Self
 
 from bridge.store import deadline
 from bridge.store.api import (
@@ -17,6 +15,7 @@ from bridge.store.api import (
     ObjectInfo,
     StoreError,
 )
+from bridge.store.closing import Closing
 from bridge.store.local import header
 from bridge.store.local.disk import Disk, meaning
 from bridge.store.local.scratch import Scratch
@@ -99,7 +98,7 @@ class NewFile:
         os.close(self._fd)
 
 
-class FileDownload:
+class FileDownload(Closing):
     """A range of an object's content, read from a file that stays open: see ``Download``."""
 
     def __init__(self, fd: int, info: ObjectInfo, offset: int, length: int | None) -> None:
@@ -139,15 +138,4 @@ class FileDownload:
 
     def __del__(self) -> None:
         """Leave no file open when it is dropped."""
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
         self.close()
