@@ -12,15 +12,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from bridge.http.errors import Overloaded
+from bridge.http.limits import Limits
 
 T = TypeVar("T")
 
 _SWEEP = 0.5
 """Seconds between looks for jobs that have waited too long."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Job(Generic[T]):
@@ -53,11 +59,21 @@ class _Job(Generic[T]):
 class Pool:
     """At most ``threads`` calls at once, ``queue`` waiting, none for more than ``wait`` seconds.
 
-    Used from one event loop. A call that has begun runs to its end, whoever stops waiting.
+    ``begin`` is called once in each worker. Used from one event loop. A call that has begun runs to
+    its end, whoever stops waiting.
     """
 
-    def __init__(self, name: str, threads: int, *, queue: int = 1000, wait: float = 20.0) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        *,
+        queue: int = 1000,
+        wait: float = 20.0,
+        begin: Callable[[], None] = _nothing,
+    ) -> None:
+        self.name = name
+        self._begin = begin
         self._threads = threads
         self._queue = queue
         self._wait = wait
@@ -107,12 +123,13 @@ class Pool:
 
     def _start(self) -> None:
         thread = threading.Thread(
-            target=self._work, name=f"{self._name}-{len(self._running)}", daemon=True
+            target=self._work, name=f"{self.name}-{len(self._running)}", daemon=True
         )
         self._running.append(thread)
         thread.start()
 
     def _work(self) -> None:
+        self._begin()
         while self._tokens.get():
             try:
                 job = self._jobs.popleft()
@@ -159,3 +176,45 @@ class Pool:
             job.deliver()
         if self._jobs and self._loop is not None:
             self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The pools that every door shares.
+
+    ``quick`` is for short work, ``bulk`` for the blocks of large bodies, ``patient`` for copies and
+    whole folders.
+    """
+
+    quick: Pool
+    bulk: Pool
+    patient: Pool
+
+    @classmethod
+    def within(
+        cls,
+        limits: Limits,
+        *,
+        begin_quick: Callable[[], None] = _nothing,
+        begin_other: Callable[[], None] = _nothing,
+    ) -> Workers:
+        """New pools; a ``begin`` is called once in each worker, for short or for other work."""
+
+        def pool(name: str, threads: int, begin: Callable[[], None]) -> Pool:
+            return Pool(name, threads, queue=limits.queue, wait=limits.wait, begin=begin)
+
+        return cls(
+            quick=pool("quick", limits.threads, begin_quick),
+            bulk=pool("bulk", limits.threads, begin_other),
+            patient=pool("patient", limits.long_threads, begin_other),
+        )
+
+    @property
+    def outstanding(self) -> int:
+        """Calls that run or wait."""
+        return self.quick.outstanding + self.bulk.outstanding + self.patient.outstanding
+
+    def close(self) -> None:
+        """Let the workers end when they have done what is queued."""
+        for pool in (self.quick, self.bulk, self.patient):
+            pool.close()

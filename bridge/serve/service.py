@@ -15,8 +15,10 @@ import structlog
 from bridge import __version__
 from bridge.app import Background, Services, free_bytes, kek_text, secret_of
 from bridge.http.limits import Limits
+from bridge.http.pool import Workers
 from bridge.http.server import Server
 from bridge.serve.access import Front
+from bridge.serve.core import Core, usable
 from bridge.serve.health import Health
 from bridge.serve.memory import limit_arenas
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
@@ -99,20 +101,26 @@ async def _serve(
 ) -> None:
     limits = settings.limits
     listen = settings.listen
+    within = door_limits(settings)
+    core = Core(usable() if limits.one_core else ())
+    core.hold()
+    core.start()
+    workers = Workers.within(within, begin_quick=core.hold, begin_other=core.free)
     front = Front(metrics, door="webdav", uploads=limits.uploads, wait=limits.queue_seconds)
     door = WebDAVDoor(
         authenticator=services.authenticator,
         tree_for=lambda _credential: services.tree,
         locks_for=lambda credential: services.state.locks(credential.tenant.id),
         quota_for=_quota(settings),
-        limits=door_limits(settings),
+        workers=workers,
+        limits=within,
         path=listen.webdav_path,
         public_url=listen.public_url,
         proxies=map(str, listen.trusted_proxies),
         served=front.served,
     )
     metrics.watch("uploads", "PUTs under way.", lambda: front.uploads)
-    metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: door.outstanding)
+    metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: workers.outstanding)
     health = Health(
         services.checks(),
         metrics,
@@ -128,7 +136,7 @@ async def _serve(
     try:
         await serve(
             Serving(
-                Server(requests.handle, door_limits(settings)),
+                Server(requests.handle, within),
                 requests,
                 sockets,
                 health,
@@ -136,11 +144,12 @@ async def _serve(
                 certificates,
                 figures,
                 ready,
-                lambda: door.outstanding,
+                lambda: workers.outstanding,
             )
         )
     finally:
-        door.close()
+        workers.close()
+        core.close()
 
 
 def door_limits(settings: Settings) -> Limits:

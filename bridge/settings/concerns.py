@@ -87,9 +87,11 @@ class Limits(Concern):
     uploads: PositiveInt = 64
     """PUTs that may stream at once."""
     threads: PositiveInt = 32
-    """Threads for short work on files."""
+    """Threads for short work on files, and as many for the blocks of large ones."""
     long_threads: PositiveInt = 8
     """Threads for copies, and for PROPFIND of whole trees."""
+    one_core: bool = True
+    """Whether what is short stays on one processor, the least busy one (Linux)."""
     queue: PositiveInt = 2_000
     """Requests that may wait for a thread."""
     queue_seconds: PositiveFloat = 20.0

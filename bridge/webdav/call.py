@@ -16,7 +16,7 @@ from bridge.http.conditions import Conditions
 from bridge.http.errors import Refused
 from bridge.http.limits import Limits
 from bridge.http.origin import Origin, Origins
-from bridge.http.pool import Pool
+from bridge.http.pool import Workers
 from bridge.webdav.if_header import IfHeader, parse_if
 from bridge.webdav.mount import Mount
 from bridge.webdav.share import Share
@@ -38,13 +38,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every request shares. ``quick`` is for short work, ``patient`` for whole folders."""
+    """What every request shares."""
 
     limits: Limits
     settings: Settings
     mount: Mount
-    quick: Pool
-    patient: Pool
+    workers: Workers
 
 
 @dataclass(eq=False)
@@ -60,6 +59,11 @@ class Call:
     origins: Origins
     agent: str
     extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def workers(self) -> Workers:
+        """The threads in which to block."""
+        return self.tools.workers
 
     @cached_property
     def conditions(self) -> Conditions | None:

@@ -14,7 +14,7 @@ from bridge.webdav.locking import lock_root, require_conditions, require_tokens
 async def delete(call: Call) -> web.StreamResponse:
     """Remove what is there, and every lock on it and below it."""
     await call.body.small()
-    await call.tools.quick.run(lambda: _delete(call))
+    await call.workers.quick.run(lambda: _delete(call))
     return call.answer(204)
 
 

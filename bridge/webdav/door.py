@@ -20,7 +20,7 @@ from bridge.http.body import Body
 from bridge.http.errors import Refused
 from bridge.http.limits import Limits
 from bridge.http.origin import Origins, PublicURL
-from bridge.http.pool import Pool
+from bridge.http.pool import Workers
 from bridge.state.api import LeaseBusy, Locks, StateError
 from bridge.webdav.call import Call, Settings, Tools
 from bridge.webdav.delete import delete
@@ -84,7 +84,7 @@ class WebDAVDoor(Generic[C]):
     seconds for each signed-in client; the first two must give trees and locks of the same tenant.
     Give ``handle`` to ``bridge.http.server.Server``, alone or behind a dispatcher by path (not
     to an aiohttp Application, which would send 100 Continue too early). Made and used in one event
-    loop; ``close`` after the server has shut down.
+    loop; ``workers`` are closed by their owner, after the server has shut down.
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class WebDAVDoor(Generic[C]):
         tree_for: Callable[[C], FileTree],
         locks_for: Callable[[C], Locks],
         quota_for: Callable[[C], Quota] | None = None,
-        limits: Limits | None = None,
+        workers: Workers,
+        limits: Limits,
         settings: Settings | None = None,
         path: str = "/dav",
         public_url: str | None = None,
@@ -106,33 +107,21 @@ class WebDAVDoor(Generic[C]):
         self._tree_for = tree_for
         self._locks_for = locks_for
         self._quota_for = quota_for
-        limits = limits or Limits()
         public = PublicURL.parse(public_url) if public_url else None
         self._origins = Origins(proxies, public)
         self._tools = Tools(
             limits=limits,
             settings=settings or Settings(),
             mount=Mount(path, public),
-            quick=Pool("webdav", limits.threads, queue=limits.queue, wait=limits.wait),
-            patient=Pool("webdav-long", limits.long_threads, queue=limits.queue, wait=limits.wait),
+            workers=workers,
         )
-        self._gate: Gate[Share] = Gate(self._admit, self._tools.quick, realm=realm)
+        self._gate: Gate[Share] = Gate(self._admit, workers.quick, realm=realm)
         self._served = served
 
     @property
     def root(self) -> str:
         """The public path of the tree's root, with a slash at its end."""
         return self._tools.mount.root
-
-    @property
-    def outstanding(self) -> int:
-        """Calls that run or wait in its workers."""
-        return self._tools.quick.outstanding + self._tools.patient.outstanding
-
-    def close(self) -> None:
-        """Let the workers end when they have done what is queued."""
-        self._tools.quick.close()
-        self._tools.patient.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every error becomes an answer."""

@@ -51,7 +51,7 @@ class _Opened:
 
 async def get(call: Call) -> web.StreamResponse:
     """A file's content, or a page that lists a folder."""
-    opened = await call.tools.quick.run(lambda: _open(call))
+    opened = await call.workers.quick.run(lambda: _open(call))
     if opened.listing is not None:
         return _listing(call, opened)
     entry = opened.entry
@@ -145,7 +145,7 @@ def _read_first(opened: _Opened, reader: Reader, length: int) -> _Opened:
 async def _blocks(call: Call, reader: Reader, first: Buffer, length: int) -> AsyncIterator[Buffer]:
     """The content, read ahead of what is being sent."""
     sent = len(first)
-    ahead = Ahead(call.tools.quick, lambda: reader.read(BLOCK), reader.close)
+    ahead = Ahead(call.workers.bulk, lambda: reader.read(BLOCK), reader.close)
     try:
         yield first
         while sent < length:
@@ -191,7 +191,7 @@ async def _multipart(call: Call, opened: _Opened, headers: dict[str, str]) -> we
     response.content_length = (
         sum(map(len, heads)) + sum(length for _, length in opened.ranges) + len(tail)
     )
-    pool = call.tools.quick
+    pool = call.workers.quick
 
     async def parts() -> AsyncIterator[Buffer]:
         for head, (offset, length) in zip(heads, opened.ranges, strict=True):

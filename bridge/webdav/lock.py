@@ -44,11 +44,11 @@ async def lock(call: Call) -> web.StreamResponse:
     body = await call.body.small()
     timeout = lock_timeout(call.header("Timeout"), call.tools.settings)
     if not body.strip():
-        held = await call.tools.quick.run(lambda: _refresh(call, timeout))
+        held = await call.workers.quick.run(lambda: _refresh(call, timeout))
         return call.xml(200, _body(call, [held]))
     wanted = _parse(parse_xml(body, "{DAV:}lockinfo"))
     deep = call.depth("infinity", "0", "infinity") == "infinity"
-    taken, created = await call.tools.quick.run(lambda: _lock(call, wanted, timeout, deep=deep))
+    taken, created = await call.workers.quick.run(lambda: _lock(call, wanted, timeout, deep=deep))
     return call.xml(
         201 if created else 200, _body(call, [taken]), {"Lock-Token": f"<{taken.token}>"}
     )
@@ -60,7 +60,7 @@ async def unlock(call: Call) -> web.StreamResponse:
     match = _CODED_URL.fullmatch(call.header("Lock-Token") or "")
     if match is None:
         raise Refused(400, "the Lock-Token header is missing or malformed")
-    await call.tools.quick.run(lambda: _unlock(call, match[1]))
+    await call.workers.quick.run(lambda: _unlock(call, match[1]))
     return call.answer(204)
 
 

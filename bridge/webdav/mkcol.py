@@ -14,7 +14,7 @@ async def mkcol(call: Call) -> web.StreamResponse:
     """Make a folder."""
     if call.body.length != 0 and await call.body.small():
         raise Refused(415, "MKCOL takes no body")
-    await call.tools.quick.run(lambda: _make(call))
+    await call.workers.quick.run(lambda: _make(call))
     return call.answer(201)
 
 

@@ -50,9 +50,9 @@ async def propfind(call: Call) -> web.StreamResponse:
     if depth not in ("0", "1", "infinity"):
         raise Refused(400, "Depth must be 0, 1 or infinity")
     if depth == "infinity":
-        whole = await call.tools.patient.run(lambda: _everything(call, wanted))
+        whole = await call.workers.patient.run(lambda: _everything(call, wanted))
         return await _send(call, whole, None)
-    first, rest = await call.tools.quick.run(lambda: _begin(call, wanted, depth))
+    first, rest = await call.workers.quick.run(lambda: _begin(call, wanted, depth))
     return await _send(call, first, rest)
 
 
@@ -60,7 +60,7 @@ async def _send(call: Call, ready: list[bytes], rest: Iterator[bytes] | None) ->
     """Send blocks that are there, and the others while they are made."""
     if rest is None and len(ready) == 1:
         return call.answer(207, body=ready[0], headers=_TYPE)
-    pool = call.tools.quick
+    pool = call.workers.quick
 
     async def all_blocks() -> AsyncIterator[bytes]:
         ahead = None if rest is None else pool.submit(lambda: next(rest, None))

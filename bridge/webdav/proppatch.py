@@ -48,7 +48,7 @@ async def proppatch(call: Call) -> web.StreamResponse:
     """Set and remove dead properties, and the modification time."""
     body = await call.body.small()
     changes = _parse(parse_xml(body, "{DAV:}propertyupdate"))
-    entry = await call.tools.quick.run(lambda: _apply(call, changes))
+    entry = await call.workers.quick.run(lambda: _apply(call, changes))
     href = escape_href(call.href(call.path, directory=entry.is_directory))
     return call.xml(207, _answer(href, changes))
 

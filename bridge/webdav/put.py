@@ -116,7 +116,7 @@ async def put(call: Call) -> web.StreamResponse:
     if length is not None and length <= BLOCK and not call.body.expects:
         buffer = memoryview(bytearray(length))
         _require_whole(await call.body.fill(buffer) if length else 0, promised)
-        entry, free = await call.tools.quick.run(lambda: upload.whole(buffer))
+        entry, free = await call.workers.quick.run(lambda: upload.whole(buffer))
     else:
         entry, free = await _streamed(call, upload, promised)
     headers = {"ETag": f'"{entry.etag}"', "Last-Modified": http_date(int(entry.mtime))}
@@ -128,7 +128,7 @@ async def put(call: Call) -> web.StreamResponse:
 
 async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[Entry, bool]:
     """Block by block, the next one coming while the last is written."""
-    pool = call.tools.quick
+    pool = call.workers.bulk
     try:
         await pool.run(upload.begin)
         size = BLOCK if promised is None else max(1, min(BLOCK, promised))
@@ -159,7 +159,7 @@ async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[
 def _abandon(call: Call, upload: _Upload) -> None:
     """Abort in a worker; nobody waits for it, not even a task that is being cancelled."""
     try:
-        done = call.tools.quick.submit(upload.abort)
+        done = call.workers.bulk.submit(upload.abort)
     except Refused:  # no room in the queue: what holds space must go all the same
         threading.Thread(target=upload.abort, name="abort", daemon=True).start()
     else:

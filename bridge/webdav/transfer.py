@@ -24,14 +24,14 @@ class _Plan:
 async def copy(call: Call) -> web.StreamResponse:
     """Copy; a client that goes away meanwhile stops nothing."""
     plan = await _plan(call)
-    free = await call.tools.patient.run(lambda: _copy(call, plan))
+    free = await call.workers.patient.run(lambda: _copy(call, plan))
     return _answer(call, plan, free=free)
 
 
 async def move(call: Call) -> web.StreamResponse:
     """Move or rename."""
     plan = await _plan(call)
-    free = await call.tools.quick.run(lambda: _move(call, plan))
+    free = await call.workers.quick.run(lambda: _move(call, plan))
     return _answer(call, plan, free=free)
 
 

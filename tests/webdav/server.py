@@ -14,6 +14,7 @@ from aiohttp import web
 
 from bridge.files.api import FileTree
 from bridge.http.limits import Limits
+from bridge.http.pool import Workers
 from bridge.http.server import Server
 from bridge.state.api import Locks
 from bridge.webdav import Quota, Served, Settings, WebDAVDoor
@@ -79,11 +80,13 @@ def running(
     users = Users("alice", "bob")
 
     async def main() -> None:
+        workers = Workers.within(limits)
         door = WebDAVDoor(
             authenticator=users,
             tree_for=lambda _user: tree,
             locks_for=lambda _user: locks,
             quota_for=(lambda _user: quota) if quota else None,
+            workers=workers,
             limits=limits,
             settings=settings,
             path=path,
@@ -103,7 +106,7 @@ def running(
         started.set()
         await stop[0].wait()
         await runner.cleanup()
-        door.close()
+        workers.close()
 
     def run() -> None:
         try:
