@@ -1,0 +1,3 @@
+module storj-bridge/native
+
+go 1.26
