@@ -1,0 +1,3 @@
+package main
+
+import _ "storj.io/uplink" // the calls come next
