@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/zeebo/errs"
 	"storj.io/common/encryption"
 	"storj.io/common/errs2"
 	"storj.io/common/peertls"
@@ -141,6 +142,28 @@ var typed = []struct {
 	{object.ErrUnimplemented, C.BRIDGE_ERROR_NOT_IMPLEMENTED},
 }
 
+// classes are the errors below those: of storj.io/common, and of metaclient where it is called
+// without the conversions of package uplink.
+var classes = []struct {
+	class *errs.Class
+	code  C.int32_t
+}{
+	{&encryption.ErrMissingEncryptionBase, C.UPLINK_ERROR_PERMISSION_DENIED},
+	{&encryption.ErrMissingDecryptionBase, C.UPLINK_ERROR_PERMISSION_DENIED},
+	{&encryption.ErrDecryptFailed, C.BRIDGE_ERROR_DECRYPTION_FAILED},
+	{&metaclient.ErrObjectMetadata, C.BRIDGE_ERROR_DECRYPTION_FAILED},
+	{&metaclient.ErrNoBucket, C.UPLINK_ERROR_BUCKET_NAME_INVALID},
+	{&metaclient.ErrBucketNotFound, C.UPLINK_ERROR_BUCKET_NOT_FOUND},
+	{&metaclient.ErrNoPath, C.UPLINK_ERROR_OBJECT_KEY_INVALID},
+	{&metaclient.ErrObjectNotFound, C.UPLINK_ERROR_OBJECT_NOT_FOUND},
+	{&metaclient.ErrUploadIDInvalid, C.BRIDGE_ERROR_UPLOAD_NOT_FOUND},
+	{&metaclient.ErrMethodNotAllowed, C.BRIDGE_ERROR_OBJECT_LOCKED},
+	{&metaclient.ErrObjectProtected, C.BRIDGE_ERROR_OBJECT_LOCKED},
+	{&metaclient.ErrObjectLockInvalidObjectState, C.BRIDGE_ERROR_OBJECT_LOCKED},
+	{&metaclient.ErrUnsupportedDelimiter, C.BRIDGE_ERROR_ARGUMENT_INVALID},
+	{&metaclient.ErrUnimplemented, C.BRIDGE_ERROR_NOT_IMPLEMENTED},
+}
+
 // said are the errors that only their words tell: uplink's and the satellite's own
 // (v1.162.3, satellite/metainfo and satellite/metabase).
 var said = []struct {
@@ -148,7 +171,12 @@ var said = []struct {
 	code  C.int32_t
 }{
 	{"Encrypted metadata is too large", C.BRIDGE_ERROR_METADATA_TOO_LARGE},
-	{"pending status is missing", C.BRIDGE_ERROR_UPLOAD_NOT_FOUND},
+	{"object was changed during", C.BRIDGE_ERROR_OBJECT_CHANGED},
+	{"pending object missing", C.BRIDGE_ERROR_UPLOAD_NOT_FOUND},
+	{"bucket not found", C.UPLINK_ERROR_BUCKET_NOT_FOUND},
+	{"Exceeded Usage Limit", C.UPLINK_ERROR_BANDWIDTH_LIMIT_EXCEEDED},
+	{"Exceeded Storage Limit", C.UPLINK_ERROR_STORAGE_LIMIT_EXCEEDED},
+	{"Exceeded Segments Limit", C.UPLINK_ERROR_SEGMENTS_LIMIT_EXCEEDED},
 	{"key length is too big", C.UPLINK_ERROR_OBJECT_KEY_INVALID},
 	{"object already exists", C.BRIDGE_ERROR_OBJECT_EXISTS},
 	{"number of allocated buckets", C.BRIDGE_ERROR_BUCKETS_LIMIT_EXCEEDED},
@@ -207,11 +235,10 @@ func codeOf(err error) C.int32_t {
 			return row.code
 		}
 	}
-	if encryption.ErrMissingEncryptionBase.Has(err) || encryption.ErrMissingDecryptionBase.Has(err) {
-		return C.UPLINK_ERROR_PERMISSION_DENIED
-	}
-	if encryption.ErrDecryptFailed.Has(err) || metaclient.ErrObjectMetadata.Has(err) {
-		return C.BRIDGE_ERROR_DECRYPTION_FAILED
+	for _, row := range classes {
+		if row.class.Has(err) {
+			return row.code
+		}
 	}
 	if errors.Is(err, context.Canceled) {
 		return C.UPLINK_ERROR_CANCELED

@@ -45,6 +45,7 @@ enum {
     BRIDGE_ERROR_OBJECT_LOCKED = 0x10d,      // object lock or a delete marker forbids it
     BRIDGE_ERROR_DECRYPTION_FAILED = 0x10e,  // the grant's key does not open it
     BRIDGE_ERROR_NOT_IMPLEMENTED = 0x10f,
+    BRIDGE_ERROR_OBJECT_CHANGED = 0x110,     // another changed it during a move or copy
 };
 
 typedef struct UplinkAccess {
