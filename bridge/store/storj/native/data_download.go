@@ -1,0 +1,159 @@
+package main
+
+// #include "bridge.h"
+// #include "uplink.h"
+import "C"
+
+import (
+	"errors"
+	"io"
+
+	"storj.io/common/paths"
+	"storj.io/uplink/private/metaclient"
+	"storj.io/uplink/private/storage/streams"
+	"storj.io/uplink/private/stream"
+)
+
+// download is a range of an object being read.
+type download struct {
+	transfer
+	*stream.Download
+	streams *streams.Store
+	// left is how many bytes of the range are not read yet.
+	left int64
+}
+
+// bridge_get opens length bytes from offset (all the rest when negative) and hands out the entry.
+//
+//export bridge_get
+func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int64_t, begun *C.size_t, found *C.BridgeBytes) (failed *C.UplinkError) {
+	defer guard(&failed)
+	s, ok := held[*store](handle)
+	if !ok {
+		return newError(invalidHandle("store"))
+	}
+	d := &download{transfer: s.newTransfer()}
+	var info entry
+	failed = d.step(milliseconds, func() (err error) {
+		info, err = d.open(s, C.GoString(key), int64(offset), int64(length))
+		return err
+	})
+	if failed != nil {
+		d.close()
+		return failed
+	}
+	handOut(found, info.append(nil))
+	*begun = keep(d)
+	return nil
+}
+
+// open asks the satellite for the object and its first segments. uplink's own function tells no
+// version, and fails where the metadata does not decrypt.
+func (d *download) open(s *store, key string, offset, length int64) (described entry, err error) {
+	path, err := s.encrypted(key)
+	if err != nil {
+		return described, err
+	}
+	wanted, err := metaclient.NewStreamRange(offset, length)
+	if err != nil {
+		return described, err
+	}
+	client, err := s.dial(d.ctx)
+	if err != nil {
+		return described, err
+	}
+	if d.streams, err = streams.NewStreamStore(client, s.nodes, segmentSize, s.keys(), encryptionParameters, inlineSize); err != nil {
+		return described, errors.Join(err, client.Close())
+	}
+	answer, err := client.DownloadObject(d.ctx, metaclient.DownloadObjectParams{
+		Bucket: []byte(s.bucket), EncryptedObjectKey: path, Range: wanted,
+	})
+	if err != nil {
+		return described, err
+	}
+	if described, err = s.entryOf(d.ctx, key, answer.Object); err != nil {
+		return described, err
+	}
+	wanted = wanted.Normalize(described.size)
+	segments := answer.ListSegments
+	for segments.More && len(segments.Items) > 0 {
+		more, err := client.ListSegments(d.ctx, metaclient.ListSegmentsParams{
+			StreamID: answer.Object.StreamID, Range: wanted,
+			Cursor: segments.Items[len(segments.Items)-1].Position,
+		})
+		if err != nil {
+			return described, err
+		}
+		segments.Items = append(segments.Items, more.Items...)
+		segments.More = more.More
+	}
+	d.left = max(0, wanted.Limit-wanted.Start)
+	d.Download = stream.NewDownloadRange(d.ctx, metaclient.DownloadInfo{
+		Object: metaclient.Object{
+			Bucket: metaclient.Bucket{Name: s.bucket}, Path: key,
+			Stream: metaclient.Stream{
+				ID: answer.Object.StreamID, Size: described.size,
+				EncryptionParameters: answer.Object.EncryptionParameters,
+				RedundancyScheme:     answer.Object.RedundancyScheme,
+			},
+		},
+		EncPath:            paths.NewEncrypted(string(path)),
+		DownloadedSegments: answer.DownloadedSegments,
+		ListSegments:       segments,
+		Range:              wanted,
+	}, d.streams, wanted.Start, d.left)
+	return described, nil
+}
+
+func (d *download) close() {
+	d.stop()
+	if d.Download != nil {
+		_ = d.Download.Close() // what was read was read; nothing is left to fail
+	}
+	if d.streams != nil {
+		_ = d.streams.Close()
+	}
+}
+
+// bridge_read fills data, or as much of it as there is before the end.
+//
+//export bridge_read
+func bridge_read(handle C.size_t, data *C.uint8_t, size C.size_t, milliseconds C.int64_t, count *C.size_t) (failed *C.UplinkError) {
+	defer guard(&failed)
+	d, ok := held[*download](handle)
+	if !ok {
+		return newError(invalidHandle("download"))
+	}
+	return d.step(milliseconds, func() error {
+		read, err := d.fill(given(data, size))
+		*count = C.size_t(read)
+		return err
+	})
+}
+
+// fill reads until buffer is full or the range has been read. An end that comes earlier is an
+// error: io.ReadFull could not tell it from a connection that broke.
+func (d *download) fill(buffer []byte) (read int, err error) {
+	for read < len(buffer) && d.left > 0 {
+		count, err := d.Read(buffer[read:])
+		read += count
+		d.left -= int64(count)
+		if err != nil && (err != io.EOF || d.left > 0) {
+			return read, err
+		}
+	}
+	return read, nil
+}
+
+// bridge_close_download ends a download and frees its handle.
+//
+//export bridge_close_download
+func bridge_close_download(handle C.size_t) {
+	var failed *C.UplinkError
+	defer func() { uplink_free_error(failed) }()
+	defer guard(&failed)
+	if d, ok := held[*download](handle); ok {
+		drop(handle)
+		d.close()
+	}
+}
