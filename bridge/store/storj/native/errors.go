@@ -37,9 +37,6 @@ type coded struct {
 func (e coded) Error() string { return e.err.Error() }
 func (e coded) Unwrap() error { return e.err }
 
-// errNotAGrant is the error for a grant that is one in form, but lacks a part.
-var errNotAGrant = errors.New("access grant is incomplete")
-
 // newError returns err for C, or nil when there is none. Whoever gets it frees it with
 // uplink_free_error. The end of a download is not an error: who reads asks for io.EOF first,
 // since here it is a connection that broke.
@@ -61,10 +58,10 @@ func newErrorIn(ctx context.Context, err error) *C.UplinkError {
 	switch code {
 	case C.UPLINK_ERROR_INTERNAL, C.UPLINK_ERROR_CANCELED, C.BRIDGE_ERROR_TIMEOUT,
 		C.BRIDGE_ERROR_NETWORK, C.BRIDGE_ERROR_UNAVAILABLE, C.BRIDGE_ERROR_NODES:
-		switch {
-		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, context.DeadlineExceeded):
 			code = C.BRIDGE_ERROR_TIMEOUT
-		case ctx.Err() != nil:
+		case cause != nil:
 			code = C.UPLINK_ERROR_CANCELED
 		case code == C.UPLINK_ERROR_CANCELED:
 			code = C.BRIDGE_ERROR_NETWORK

@@ -11,6 +11,14 @@ import (
 	"storj.io/uplink"
 )
 
+const (
+	// callLimit is how long one round trip to the satellite may take.
+	callLimit = time.Minute
+
+	// emptyLimit is how long the satellite may take to delete a bucket with what is in it.
+	emptyLimit = 10 * time.Minute
+)
+
 // project is an open project that C holds. Its context is over once it is closed or freed:
 // what still runs in it ends then.
 type project struct {
@@ -19,16 +27,9 @@ type project struct {
 	cancel context.CancelFunc
 }
 
-// openProject opens a project; ctx carries what uplink takes from contexts, and ends with
-// the project only.
-func openProject(ctx context.Context, config uplink.Config, acc *access) (*project, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	opened, err := config.OpenProject(ctx, acc.Access)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	return &project{opened, ctx, cancel}, nil
+// within is the context of a call in the project.
+func (p *project) within(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(p.ctx, limit)
 }
 
 // close ends what runs in the project and closes its connections. Doing it twice is no error.
@@ -47,22 +48,15 @@ func heldProject(pointer *C.UplinkProject) (*project, error) {
 	return nil, invalidHandle("project")
 }
 
-// allocProject hands a project to C, which frees it with uplink_free_project_result.
-func allocProject(p *project) *C.UplinkProject {
-	pointer := (*C.UplinkProject)(C.calloc(1, C.sizeof_UplinkProject))
-	pointer._handle = keep(p)
-	return pointer
-}
-
-// uplink_open_project opens a project with uplink's defaults.
+// uplink_open_project is uplink_config_open_project with uplink's defaults.
 //
 //export uplink_open_project
 func uplink_open_project(access *C.UplinkAccess) C.UplinkProjectResult {
 	return uplink_config_open_project(C.UplinkConfig{}, access)
 }
 
-// uplink_config_open_project opens a project. Nothing is sent yet, so that an unreachable
-// satellite shows with the first call.
+// uplink_config_open_project opens a project. Nothing is sent yet: an unreachable satellite
+// shows with the first call.
 //
 //export uplink_config_open_project
 func uplink_config_open_project(config C.UplinkConfig, access *C.UplinkAccess) (result C.UplinkProjectResult) {
@@ -72,12 +66,18 @@ func uplink_config_open_project(config C.UplinkConfig, access *C.UplinkAccess) (
 		result.error = newError(err)
 		return result
 	}
-	opened, err := openProject(context.Background(), uplinkConfig(config), acc)
+	acc.Lock()
+	defer acc.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	opened, err := uplinkConfig(config).OpenProject(ctx, acc.Access)
 	if err != nil {
-		result.error = newError(coded{C.BRIDGE_ERROR_ARGUMENT_INVALID, err})
+		cancel()
+		result.error = newError(asArgument(err)) // a user agent that is none
 		return result
 	}
-	result.project = allocProject(opened)
+	acc.opened = true
+	result.project = (*C.UplinkProject)(C.calloc(1, C.sizeof_UplinkProject))
+	result.project._handle = keep(&project{opened, ctx, cancel})
 	return result
 }
 
@@ -108,7 +108,7 @@ func uplink_close_project(project *C.UplinkProject) (failure *C.UplinkError) {
 //
 //export uplink_free_project_result
 func uplink_free_project_result(result C.UplinkProjectResult) {
-	var failure *C.UplinkError
+	var failure *C.UplinkError // it is gone either way, and there is nobody to tell
 	defer func() { uplink_free_error(failure) }()
 	defer guard(&failure)
 	uplink_free_error(result.error)
@@ -119,6 +119,6 @@ func uplink_free_project_result(result C.UplinkProjectResult) {
 	drop(result.project._handle)
 	C.free(unsafe.Pointer(result.project))
 	if err == nil {
-		_ = p.close() // it is gone either way, and nobody is told
+		failure = newError(p.close())
 	}
 }
