@@ -6,14 +6,10 @@ of it. The order of opening is the order of the layers, and closing goes the oth
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
-
-import structlog
 
 from bridge import __version__
 from bridge.crypto.keyring import Kek
@@ -24,11 +20,7 @@ from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import ObjectStore, StoreError
 from bridge.store.deadline import deadline
-from bridge.store.limited import LimitedStore
-from bridge.store.local import LocalStore
-from bridge.store.memory import MemoryStore
-from bridge.store.metered import MeteredStore
-from bridge.store.retrying import RetryingStore
+from bridge.stores import CannotOpen, open_store
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential, Tenant
 from bridge.tenants.configured import ConfiguredCredential
@@ -36,17 +28,8 @@ from bridge.tenants.keks import BadKek, new_kek, parse_keks
 from bridge.tenants.secret_files import SecretFileError, read_or_make, read_secret
 from bridge.tenants.vault import Keyrings, VaultError
 
-_log = structlog.get_logger()
-
 CHECK_SECONDS = 4.0
 """Longest a question of readiness is tried again for; less than it may take in all."""
-
-LOCK_PURGE_SECONDS = 600.0
-"""How often expired locks are removed; they count for nothing before that either."""
-
-
-class CannotOpen(Exception):
-    """Store, state, keys or vault cannot be used; the message says which, why and what to do."""
 
 
 def kek_text(settings: Settings) -> str:
@@ -109,7 +92,7 @@ def make_key(settings: Settings) -> None:
 
 def _has_vault(settings: Settings) -> bool:
     path = settings.store.path
-    if settings.store.kind != "local" or path is None or not path.is_dir():
+    if settings.store.kind == "local" and (path is None or not path.is_dir()):
         return False
     store = open_store(settings)
     try:
@@ -118,37 +101,6 @@ def _has_vault(settings: Settings) -> bool:
         raise CannotOpen(f"store: {error}") from None
     finally:
         store.close()
-
-
-def open_store(
-    settings: Settings, metrics: Metrics | None = None, *, create: bool = False
-) -> ObjectStore:
-    """The configured store in its wrappers: each attempt takes its turn, and is measured.
-
-    ``create``: make its folder where it is missing; else a disk that is not mounted would get
-    an empty store under its mount point. Raises CannotOpen.
-    """
-    configured = settings.store
-    bare: ObjectStore
-    if configured.kind == "memory":
-        bare = MemoryStore()
-    else:
-        assert configured.path is not None, "settings refuse a local store without a path"
-        if not create and not configured.path.is_dir():
-            raise CannotOpen(
-                f"store: {configured.path} does not exist: make it with storj-bridge init, or "
-                "mount its disk"
-            )
-        try:
-            bare = LocalStore(configured.path)
-        except StoreError as error:
-            raise CannotOpen(f"store: {configured.path}: {error}") from None
-    limited: ObjectStore = LimitedStore(
-        bare, at_once=configured.calls_at_once, patience=configured.retry_seconds
-    )
-    if metrics is not None:
-        limited = MeteredStore(limited, metrics)
-    return RetryingStore(limited, limit=configured.retry_seconds)
 
 
 def open_keyrings(settings: Settings, store: ObjectStore) -> Keyrings:
@@ -266,48 +218,3 @@ def create_vault(settings: Settings) -> str | None:
     """
     with Services.open(settings, Metrics(__version__), create=True) as services:
         return services.identity
-
-
-class Background:
-    """The threads that work beside requests: the reaper, and the purge of expired locks."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._stopped = threading.Event()
-        reaper = services.tree.reaper
-        self._threads = [
-            threading.Thread(target=reaper.run, args=(self._stopped,), name="reaper", daemon=True),
-            threading.Thread(target=self._purge, name="lock-purge", daemon=True),
-        ]
-
-    def start(self) -> None:
-        """Start them."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, limit: float) -> None:
-        """Tell them to end, and wait ``limit`` seconds at most: what they do, they can resume."""
-        self._stopped.set()
-        self._services.tree.reaper.notify()
-        for thread in self._threads:
-            thread.join(limit)
-
-    def _purge(self) -> None:
-        locks = self._services.state.locks(self._services.credential.tenant.id)
-        while not self._stopped.wait(LOCK_PURGE_SECONDS):
-            try:
-                locks.purge()
-            except StateError as error:
-                _log.warning("expired locks not purged", exc_info=error)
-
-
-def free_bytes(settings: Settings) -> int | None:
-    """Bytes the store has room for, where that is known."""
-    path = settings.store.path
-    if settings.store.kind != "local" or path is None:
-        return None
-    try:
-        status = os.statvfs(path)
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize

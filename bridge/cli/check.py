@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from bridge.app import CannotOpen, keks_of, open_database, open_keyrings, open_store, secret_of
+from bridge.app import keks_of, open_database, open_keyrings, secret_of
 from bridge.cli.output import Exit, json_option, say
 from bridge.serve.tls import Certificates, TlsError
 from bridge.settings import Settings, SettingsError, load
 from bridge.state.api import StateError
 from bridge.store.api import StoreError
+from bridge.stores import CannotOpen, open_store
 from bridge.tenants.secret_files import is_private
 from bridge.tenants.vault import VaultError
 

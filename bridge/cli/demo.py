@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from bridge.app import CannotOpen, make_key, secret_of
+from bridge.app import make_key, secret_of
 from bridge.cli.mounting import how_to_mount
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
 from bridge.settings import Settings, load
+from bridge.stores import CannotOpen
 from bridge.tenants.configured import new_secret
 from bridge.tenants.secret_files import SecretFileError, read_or_make
 

@@ -10,13 +10,14 @@ import click
 from rich.console import Console
 
 from bridge import __version__
-from bridge.app import CannotOpen, Services
+from bridge.app import Services
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.files.copies import INTENT_LIFE
 from bridge.files.errors import FileError
 from bridge.files.findings import Report
 from bridge.files.fsck import Fsck
 from bridge.settings import load
+from bridge.stores import CannotOpen
 from bridge.telemetry.metrics import Metrics
 
 

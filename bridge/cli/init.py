@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from bridge.app import CannotOpen, create_vault, make_key
+from bridge.app import create_vault, make_key
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
+from bridge.stores import CannotOpen
 from bridge.tenants.configured import new_secret
 from bridge.tenants.secret_files import SecretFileError, read_or_make
 

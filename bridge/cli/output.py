@@ -10,10 +10,10 @@ from typing import IO, Any
 
 import click
 
-from bridge.app import CannotOpen
 from bridge.serve.process import CannotListen
 from bridge.serve.tls import TlsError
 from bridge.settings import SettingsError
+from bridge.stores import CannotOpen
 
 
 class Exit(IntEnum):

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 import structlog
 
 from bridge import __version__
-from bridge.app import Background, Services, free_bytes, kek_text, secret_of
+from bridge.app import Services, kek_text, secret_of
 from bridge.http.limits import Limits
 from bridge.http.pool import Workers
 from bridge.http.server import Server
 from bridge.serve.access import Front
+from bridge.serve.background import Background
 from bridge.serve.core import Core, usable
 from bridge.serve.health import Health
 from bridge.serve.memory import limit_arenas
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.settings import Settings
+from bridge.stores import free_bytes, grant_text
 from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
@@ -62,6 +64,8 @@ def run_service(
     limit_arenas()
     log = settings.log
     secrets = [secret_of(settings), *kek_text(settings).split()]
+    if settings.store.kind == "storj":
+        secrets.append(grant_text(settings.store))
     with closing(Drain(sys.stderr.fileno())) as drain:
         configure_logs(log.level, log.format, secrets=secrets, stream=drain)
         with ExitStack() as opened:

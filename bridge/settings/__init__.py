@@ -6,7 +6,8 @@ misspelt limit or path would otherwise be a silent default. Secrets come from fi
 environment, never from the TOML file, and never show in a repr or a message.
 """
 
+from bridge.settings.concerns import Store
 from bridge.settings.loading import Settings, SettingsError, load
 from bridge.settings.values import Address
 
-__all__ = ["Address", "Settings", "SettingsError", "load"]
+__all__ = ["Address", "Settings", "SettingsError", "Store", "load"]

@@ -18,11 +18,13 @@ from pydantic import (
 
 from bridge.settings.values import (
     Address,
+    BucketName,
     ListenAddress,
     Networks,
     PublicUrl,
     RootPath,
     TenantId,
+    UserAgent,
 )
 
 
@@ -109,16 +111,37 @@ class Limits(Concern):
 class Store(Concern):
     """Where ciphertext is kept."""
 
-    kind: Literal["local", "memory"] = "local"
+    kind: Literal["local", "memory", "storj"] = "local"
     path: Path | None = None
+    """The folder of ``local``."""
+    bucket: BucketName | None = None
+    """The bucket of ``storj``."""
+    grant_file: Path | None = None
+    """The file of the access grant to it."""
+    grant: SecretStr | None = None
+    """The access grant itself, by the environment only."""
+    partner: UserAgent | None = None
+    """To whom Storj attributes what is stored."""
+    segments_at_once: PositiveInt = 2
+    """64 MiB segments of one upload that are sent, and held in memory, at the same time."""
+    call_seconds: PositiveFloat = 60.0
+    """How long one call to Storj may last, and a transfer stand still."""
     calls_at_once: PositiveInt = 64
     retry_seconds: PositiveFloat = 20.0
     """How long a call that fails for a passing reason is tried again."""
 
     @model_validator(mode="after")
-    def _local_has_path(self) -> Self:
+    def _has_what_its_kind_needs(self) -> Self:
         if self.kind == "local" and self.path is None:
             raise ValueError("the local store needs a path")
+        if self.kind == "storj":
+            if self.bucket is None:
+                raise ValueError("the storj store needs a bucket")
+            if self.grant_file is None and self.grant is None:
+                raise ValueError(
+                    "the storj store needs an access grant: set grant_file, or "
+                    "STORJ_BRIDGE_STORE__GRANT in the environment"
+                )
         return self
 
 

@@ -105,11 +105,16 @@ _PATHS = (
     ("tls", "certificate"),
     ("tls", "key"),
     ("store", "path"),
+    ("store", "grant_file"),
     ("state", "path"),
     ("keys", "kek_file"),
     ("tenant", "secret_file"),
 )
-_SECRETS = (("keys", "kek", "kek_file"), ("tenant", "secret", "secret_file"))
+_SECRETS = (
+    ("keys", "kek", "kek_file"),
+    ("store", "grant", "grant_file"),
+    ("tenant", "secret", "secret_file"),
+)
 
 
 def load(file: Path | None, fixed: Mapping[str, Any] | None = None) -> Settings:

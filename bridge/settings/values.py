@@ -74,3 +74,8 @@ Networks = Annotated[list[IPvAnyNetwork], NoDecode, BeforeValidator(_commas)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 RootPath = Annotated[str, AfterValidator(_root)]
 TenantId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+
+_PRODUCT = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# RFC 9110, section 10.1.5: a product, perhaps with its version.
+UserAgent = Annotated[str, Field(max_length=200, pattern=rf"^{_PRODUCT}(/{_PRODUCT})?$")]

@@ -146,8 +146,8 @@ def test_fsck_counts_what_is_there_and_finds_nothing_wrong(configured: Configure
 
 
 def test_fsck_finds_and_removes_what_a_crash_left(configured: Configured) -> None:
-    from bridge.app import open_store  # noqa: PLC0415
     from bridge.settings import load  # noqa: PLC0415
+    from bridge.stores import open_store  # noqa: PLC0415
 
     store = open_store(load(configured.file))
     upload = store.put("main/o/AAAAAAAAAAAAAAAAAAAAAA")

@@ -1,0 +1,183 @@
+"""Content on its way to Storj."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+from bridge.store import deadline
+from bridge.store.api import (
+    Buffer,
+    Exists,
+    Metadata,
+    NotFound,
+    ObjectInfo,
+    PartInfo,
+    StoreError,
+    UploadBroken,
+    check_metadata,
+)
+from bridge.store.storj.binding import Bucket
+
+AT_ONCE = 1 << 20
+"""Bytes up to which an object is kept until its commit, and then sent in one call.
+
+That costs the fewest requests, says at the commit whether the key must be free, and can be done
+again. What is longer streams into the one part of a multipart upload, whose commit says it too:
+an upload of Storj's own must know when it begins.
+"""
+
+_ABORT_SECONDS = 5.0
+"""Longest an abort asks the satellite to forget an upload; after a day it forgets by itself."""
+
+
+class PartStream:
+    """A part being sent. A write or commit that fails ends it; ``abort`` may come from anywhere."""
+
+    def __init__(self, bucket: Bucket, key: str, upload_id: str, number: int) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._number = number
+        self._size = 0
+        self._lock = threading.Lock()
+        self._part: int | None = bucket.put_part(key, upload_id, number)
+        self._aborted = False
+
+    def write(self, data: Buffer) -> None:
+        with self._lock:
+            part = self._open()
+            try:
+                self._bucket.write(part, data, self._key)
+            except StoreError as error:
+                self._throw_away()
+                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+            self._size += len(data)
+
+    def commit(self, etag: str) -> PartInfo:
+        with self._lock:
+            part, self._part = self._open(), None
+            try:
+                self._bucket.commit_part(part, etag, self._key)
+            except StoreError as error:
+                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+        return PartInfo(self._number, self._size, etag)
+
+    def abort(self) -> None:
+        self._aborted = True
+        part = self._part
+        if part is not None:
+            self._bucket.library.end("stop", part)  # a write that waits for the network fails now
+        with self._lock:
+            self._throw_away()
+
+    def _open(self) -> int:
+        if self._part is None or self._aborted:
+            raise UploadBroken("the upload is over", key=self._key)
+        return self._part
+
+    def _throw_away(self) -> None:
+        part, self._part = self._part, None
+        if part is not None:
+            self._bucket.library.end("abort_part", part)
+
+
+class StorjUpload:
+    """An object being written. See AT_ONCE."""
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._lock = threading.Lock()
+        self._content = bytearray()
+        self._size = 0
+        self._upload_id: str | None = None
+        self._stream: PartStream | None = None
+        self._tried = False
+        self._over = False
+        self._broken = False
+
+    def write(self, data: Buffer) -> None:
+        with self._lock:
+            self._check()
+            deadline.check(self._key)
+            self._size += len(data)
+            if self._stream is None and self._size <= AT_ONCE:
+                self._content += data
+                return
+            try:
+                if self._stream is None:
+                    self._begin()
+                assert self._stream is not None
+                self._stream.write(data)
+            except StoreError as error:
+                self._broken = True
+                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+
+    def _begin(self) -> None:
+        self._upload_id = self._bucket.create_multipart(self._key)
+        self._stream = PartStream(self._bucket, self._key, self._upload_id, 1)
+        content, self._content = self._content, bytearray()
+        if content:
+            self._stream.write(content)
+
+    def commit(self, metadata: Metadata, *, if_absent: bool = False) -> ObjectInfo:
+        with self._lock:
+            self._check()
+            check_metadata(metadata, key=self._key)
+            if self._upload_id is None:
+                info = self._bucket.put(self._key, self._content, metadata, if_absent=if_absent)
+            else:
+                info = self._complete(metadata, if_absent=if_absent)
+            self._over = True
+            self._content = bytearray()
+            return info
+
+    def _complete(self, metadata: Metadata, *, if_absent: bool) -> ObjectInfo:
+        assert self._upload_id is not None
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            try:
+                stream.commit("")
+            except UploadBroken:
+                self._broken = True
+                raise
+        tried, self._tried = self._tried, True
+        try:
+            return self._bucket.complete_multipart(
+                self._key, self._upload_id, metadata, if_absent=if_absent
+            )
+        except NotFound as error:
+            # The upload is gone: made into the object by an earlier try, or forgotten.
+            made = self._made(metadata) if tried else None
+            if made is None:
+                self._broken = True
+                raise UploadBroken("the satellite forgot the upload", key=self._key) from error
+            if if_absent:
+                raise Exists("an object is there", key=self._key) from error
+            return made
+
+    def _made(self, metadata: Metadata) -> ObjectInfo | None:
+        """The object, if it is what this upload published."""
+        try:
+            found = self._bucket.stat(self._key)
+        except NotFound:
+            return None
+        return found if (found.size, found.metadata) == (self._size, dict(metadata)) else None
+
+    def abort(self) -> None:
+        stream = self._stream
+        if stream is not None:
+            stream.abort()
+        with self._lock:
+            if self._over:
+                return
+            self._over = self._broken = True
+            self._content = bytearray()
+            upload_id, self._stream = self._upload_id, None
+        if upload_id is not None:
+            with suppress(StoreError), deadline.deadline(_ABORT_SECONDS):
+                self._bucket.abort_multipart(self._key, upload_id)
+
+    def _check(self) -> None:
+        if self._broken or self._over:
+            raise UploadBroken("the upload is over", key=self._key)

@@ -1,0 +1,111 @@
+"""Opens the store that the settings name, in its wrappers."""
+
+from __future__ import annotations
+
+import os
+
+from bridge import __version__
+from bridge.settings import Settings, Store
+from bridge.store.api import ObjectStore, StoreError
+from bridge.store.limited import LimitedStore
+from bridge.store.local import LocalStore
+from bridge.store.memory import MemoryStore
+from bridge.store.metered import MeteredStore
+from bridge.store.retrying import RetryingStore
+from bridge.store.storj.access import Access
+from bridge.store.storj.library import LibraryError
+from bridge.store.storj.refusals import GrantError
+from bridge.store.storj.store import StorjOptions, StorjStore
+from bridge.telemetry.metrics import Metrics
+from bridge.tenants.secret_files import SecretFileError, read_secret
+
+
+class CannotOpen(Exception):
+    """Store, state, keys or vault cannot be used; the message says which, why and what to do."""
+
+
+def open_store(
+    settings: Settings, metrics: Metrics | None = None, *, create: bool = False
+) -> ObjectStore:
+    """The configured store in its wrappers: each attempt takes its turn, and is measured.
+
+    ``create``: make its folder or bucket where it is missing; else a disk that is not mounted would
+    get an empty store under its mount point. Raises CannotOpen.
+    """
+    configured = settings.store
+    opened = _OPEN[configured.kind](configured, create)
+    limited: ObjectStore = LimitedStore(
+        opened, at_once=configured.calls_at_once, patience=configured.retry_seconds
+    )
+    if metrics is not None:
+        limited = MeteredStore(limited, metrics)
+    return RetryingStore(limited, limit=configured.retry_seconds)
+
+
+def _open_memory(_configured: Store, _create: bool) -> ObjectStore:
+    return MemoryStore()
+
+
+def _open_local(configured: Store, create: bool) -> ObjectStore:
+    assert configured.path is not None, "settings refuse a local store without a path"
+    if not create and not configured.path.is_dir():
+        raise CannotOpen(
+            f"store: {configured.path} does not exist: make it with storj-bridge init, or "
+            "mount its disk"
+        )
+    try:
+        return LocalStore(configured.path)
+    except StoreError as error:
+        raise CannotOpen(f"store: {configured.path}: {error}") from None
+
+
+def _open_storj(configured: Store, create: bool) -> ObjectStore:
+    assert configured.bucket is not None, "settings refuse a storj store without a bucket"
+    user_agent = user_agent_of(configured)
+    try:
+        text = grant_text(configured)
+        if create:
+            Access.parse(text).ensure_bucket(configured.bucket, user_agent)
+        return StorjStore(
+            text,
+            configured.bucket,
+            StorjOptions(
+                user_agent=user_agent,
+                segments_at_once=configured.segments_at_once,
+                call_seconds=configured.call_seconds,
+            ),
+        )
+    except (LibraryError, GrantError, StoreError) as error:
+        raise CannotOpen(f"store: {error}") from None
+
+
+_OPEN = {"memory": _open_memory, "local": _open_local, "storj": _open_storj}
+
+
+def grant_text(configured: Store) -> str:
+    """The access grant as it is written. Raises CannotOpen."""
+    if configured.grant is not None:
+        return configured.grant.get_secret_value()
+    assert configured.grant_file is not None, "settings refuse a storj store without a grant"
+    try:
+        return read_secret(configured.grant_file)
+    except SecretFileError as error:
+        raise CannotOpen(f"store: {error}") from None
+
+
+def user_agent_of(configured: Store) -> str:
+    """By what name Storj knows this program; the first product is who is credited."""
+    ours = f"storj-bridge/{__version__}"
+    return f"{configured.partner} {ours}" if configured.partner else ours
+
+
+def free_bytes(settings: Settings) -> int | None:
+    """Bytes the store has room for, where that is known."""
+    path = settings.store.path
+    if settings.store.kind != "local" or path is None:
+        return None
+    try:
+        status = os.statvfs(path)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize
