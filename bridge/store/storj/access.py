@@ -7,7 +7,7 @@ message, no ``repr`` and no log of this module; ``serialize`` alone gives it out
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bridge.store.storj import control
 from bridge.store.storj.facts import Facts, Permission, Place
@@ -36,12 +36,15 @@ class EncryptionKey:
 
 
 class Access:
-    """An access grant. It may be used by many threads."""
+    """An access grant, which says ``facts`` of itself. It may be used by many threads."""
 
-    __slots__ = ("_owned",)
+    __slots__ = ("_owned", "facts")
+
+    facts: Facts
 
     def __init__(self, owned: control.Owned) -> None:
         self._owned = owned
+        self.facts = Facts.read(control.text("bridge_access_facts", owned.pointer))
 
     @classmethod
     def parse(cls, text: str) -> Access:
@@ -63,6 +66,8 @@ class Access:
                 reason = "its checksum is wrong, so it is mistyped or not complete"
             elif "node id is required" in failed.said:
                 reason = "it names an unknown satellite without that satellite's node id"
+            elif "malformed caveat" in failed.said:
+                reason = "it has limits that nobody can read"
             else:
                 reason = "it has the form of one, but not the content (is it an API key?)"
             raise NotAGrant(
@@ -71,15 +76,8 @@ class Access:
 
     def serialize(self) -> str:
         """The grant's text: a secret."""
-        return self._text("uplink_access_serialize")
-
-    def facts(self) -> Facts:
-        """What the grant says of itself."""
-        return Facts.read(self._text("bridge_access_facts"))
-
-    def _text(self, name: str) -> str:
         try:
-            return control.text(name, self._owned.pointer)
+            return control.text("uplink_access_serialize", self._owned.pointer)
         except control.Failed as failed:
             fail(failed)
 
@@ -93,15 +91,19 @@ class Access:
     ) -> Access:
         """A narrower grant, made without asking anybody: it allows what both allow.
 
-        ``places``: None is wherever this grant reaches. Times are in Unix seconds, and are
-        rounded to whole ones that make it narrower.
+        ``places``: None is wherever this grant reaches; one beyond that is an error. Times are
+        in Unix seconds, and are rounded to whole ones that make it narrower.
         """
         if places is not None and not places:
             raise GrantError("a grant for no place at all cannot be made")
+        for place in places or ():
+            # uplink refuses some of these, and makes of others a grant that reaches nothing.
+            if not self.facts.covers(place):
+                raise GrantError(f"the access grant does not reach {place}")
         granted = control.PermissionStruct(
             *(permission.download, permission.upload, permission.list, permission.delete),
-            not_before=0 if not_before is None else _second(math.ceil(not_before)),
-            not_after=0 if not_after is None else _second(math.floor(not_after)),
+            not_before=_second(not_before, math.ceil),
+            not_after=_second(not_after, math.floor),
         )
         prefixes = [_prefix(place) for place in places or ()]
         array = (control.SharePrefixStruct * len(prefixes))(*prefixes)
@@ -126,7 +128,7 @@ class Access:
 
     def open(self, user_agent: str) -> Project:
         """The grant's project. Nothing is asked of the satellite yet."""
-        return Project(self._owned, self.facts(), user_agent)
+        return Project(self._owned, self.facts, user_agent)
 
     def revoke(self, access: Access, user_agent: str) -> None:
         """Make ``access``, cut from this grant, worthless, and all that were cut from it.
@@ -142,10 +144,12 @@ class Access:
             return project.ensure_bucket(name)
 
 
-def _second(seconds: int) -> int:
-    if not 0 < seconds <= LAST_SECOND:  # 0 is no limit in C
+def _second(at: float | None, rounded: Callable[[float], int]) -> int:
+    if at is None:
+        return 0
+    if not 1 <= at <= LAST_SECOND:
         raise GrantError("a grant's time is between the years 1970 and 9999")
-    return seconds
+    return rounded(at)
 
 
 def _prefix(place: Place) -> control.SharePrefixStruct:

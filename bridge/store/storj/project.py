@@ -25,7 +25,7 @@ class Bucket:
 class Project(Closing):
     """The project of the grant ``access``, which says ``facts`` of itself.
 
-    It may be used by many threads. A call ends after a minute at the latest, and when another
+    It may be used by many threads. A call ends after 30 s at the latest, and when another
     thread closes the project.
     """
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from bridge.store.storj import control
 
-_SENTENCES = {
+SENTENCES = {
     0x03: "the call was stopped: the project is closed",
     0x04: "the native library does not know what it was asked about",
     0x05: "the satellite gets too many requests",
@@ -75,7 +75,7 @@ _KINDS: dict[int, type[GrantError]] = {
 
 def fail(failed: control.Failed, *, because: str = "") -> NoReturn:
     """Raise what ``failed`` means, ``because`` in the place of the sentence for its code."""
-    sentence = because or _SENTENCES.get(failed.code, "Storj's library failed")
+    sentence = because or SENTENCES.get(failed.code, "Storj's library failed")
     said, _, trace = failed.said.partition("\n")
     error = _KINDS.get(failed.code, GrantError)(f"{sentence} ({said})", code=failed.code)
     if trace:

@@ -6,6 +6,7 @@ import "C"
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -71,7 +72,7 @@ func describe(acc *uplink.Access) (described facts, err error) {
 	for _, data := range key.Caveats() {
 		caveat, err := macaroon.ParseCaveat(data)
 		if err != nil {
-			return described, err
+			return described, fmt.Errorf("malformed caveat: %w", err)
 		}
 		described.narrow(caveat)
 		if len(caveat.AllowedPaths) > 0 {

@@ -13,7 +13,7 @@ import (
 
 const (
 	// callLimit is how long one round trip to the satellite may take.
-	callLimit = time.Minute
+	callLimit = 30 * time.Second
 
 	// emptyLimit is how long the satellite may take to delete a bucket with what is in it.
 	emptyLimit = 10 * time.Minute

@@ -1,0 +1,72 @@
+"""Access grants made up without a satellite, good and bad ones.
+
+A grant is base58check over a protobuf message of the satellite's address, the API key, which is
+a macaroon, and the encryption keys (storj.io/common: grant, macaroon, base58).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+SECRET = b"the satellite's secret"
+ENCRYPTION_KEY = bytes(range(32))
+AES_GCM = 2
+
+
+def base58check(payload: bytes) -> str:
+    data = b"\0" + payload
+    data += hashlib.sha256(hashlib.sha256(data).digest()).digest()[:4]
+    number, digits = int.from_bytes(data), ""
+    while number:
+        number, digit = divmod(number, 58)
+        digits = _ALPHABET[digit] + digits
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + digits
+
+
+def _varint(number: int) -> bytes:
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number: int, value: bytes | int) -> bytes:
+    """A field of a protobuf message."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def packet(kind: int, data: bytes) -> bytes:
+    return _varint(kind) + _varint(len(data)) + data
+
+
+def api_key(*caveats: bytes) -> bytes:
+    head = b"h" * 32
+    tail = hmac.digest(SECRET, head, "sha256")
+    body = b""
+    for caveat in caveats:
+        body += packet(2, caveat) + b"\0"
+        tail = hmac.digest(tail, caveat, "sha256")
+    return b"\x02" + packet(2, head) + b"\0" + body + b"\0" + packet(6, tail)
+
+
+SATELLITE_ID = base58check(b"\x07" * 31 + b"\0")
+SATELLITE = f"{SATELLITE_ID}@satellite.test:7777"
+
+
+def grant(
+    *,
+    satellite: str = SATELLITE,
+    key: bytes | None = None,
+    encryption: bytes | None = field(1, ENCRYPTION_KEY) + field(3, AES_GCM),
+) -> str:
+    """A grant, as a whole project's is where nothing else is said."""
+    message = field(1, satellite.encode()) + field(2, api_key() if key is None else key)
+    if encryption is not None:
+        message += field(3, encryption)
+    return base58check(message)
