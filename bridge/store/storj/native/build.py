@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from .licences import licences
-from .toolchain import FOLDER, CannotBuild, find_toolchain
+from .toolchain import FOLDER, WITHOUT, CannotBuild, find_toolchain
 
 BUILT = FOLDER / "built"
 LIBRARY = BUILT / "libuplinkc.so"
@@ -34,11 +34,10 @@ SETTINGS = ("CC", "CGO_CFLAGS", "CGO_LDFLAGS", "GOAMD64", "GOARM64", "GOEXPERIME
 def sources_hash() -> str:
     """SHA-256, in hex, of the names and contents of everything the library is made of."""
     digest = hashlib.sha256()
-    for path in sorted(FOLDER.rglob("*")):
-        relative = path.relative_to(FOLDER)
-        if path.suffix in SOURCE_SUFFIXES and relative.parts[0] != BUILT.name and path.is_file():
+    for path in sorted(FOLDER.iterdir()):
+        if path.suffix in SOURCE_SUFFIXES and not path.name.endswith("_test.go"):
             content = path.read_bytes()
-            digest.update(f"{relative.as_posix()} {len(content)}\n".encode() + content)
+            digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
@@ -107,8 +106,7 @@ def check_loads(library: Path, cc: str) -> None:
         told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise CannotBuild(
             f"storj-bridge: its Storj library was built (CC={cc}), but this Python "
-            f"({sysconfig.get_platform()}) cannot load it: {told}. To install without Storj, with "
-            "files on a local disk only, set STORJ_BRIDGE_WITHOUT_STORJ=1."
+            f"({sysconfig.get_platform()}) cannot load it: {told}. {WITHOUT}"
         )
 
 

@@ -23,7 +23,7 @@ _spec.loader.exec_module(sys.modules["native"])
 build = importlib.import_module("native.build")
 toolchain = importlib.import_module("native.toolchain")
 
-WITHOUT = "STORJ_BRIDGE_WITHOUT_STORJ"
+LEFT_OUT = "STORJ_BRIDGE_WITHOUT_STORJ"
 
 
 class NativeLibrary(BuildHookInterface):  # type: ignore[misc] # hatchling is there in builds only
@@ -58,7 +58,7 @@ class NativeLibrary(BuildHookInterface):  # type: ignore[misc] # hatchling is th
 
     def _is_left_out(self) -> bool:
         """Whether who installs wants no Storj."""
-        chosen = os.environ.get(WITHOUT, "")
+        chosen = os.environ.get(LEFT_OUT, "")
         if chosen not in ("", "0", "1"):
-            self.app.abort(f"storj-bridge: {WITHOUT} is {chosen!r}: set it to 1, or not at all")
+            self.app.abort(f"storj-bridge: {LEFT_OUT} is {chosen!r}: set it to 1, or not at all")
         return chosen == "1"

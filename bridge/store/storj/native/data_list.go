@@ -40,6 +40,8 @@ func (s *store) list(ctx context.Context, prefix string, recursive bool, cursor 
 
 			IncludeCustomMetadata: true,
 			IncludeSystemMetadata: true,
+			// The satellite names versions only where it lists all of them.
+			IncludeAllVersions: true,
 		})
 		if err != nil {
 			return err
@@ -47,6 +49,9 @@ func (s *store) list(ctx context.Context, prefix string, recursive bool, cursor 
 		found.more = more && len(items) > 0
 		for _, item := range items {
 			found.cursor = item.EncryptedObjectKey
+			if !item.IsPrefix && !item.IsLatest || item.IsDeleteMarker() {
+				continue // a bucket that somebody has turned versioning on for
+			}
 			name, err := encryption.DecryptPathRaw(string(item.EncryptedObjectKey), info.Cipher, &info.ParentKey)
 			if encryption.ErrDecryptFailed.Has(err) {
 				continue
@@ -83,7 +88,11 @@ func (s *store) cursorAfter(prefix, key string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := encryption.EncryptPathRaw(strings.TrimPrefix(key, prefix), info.Cipher, &info.ParentKey)
+	name := strings.TrimPrefix(key, prefix)
+	raw, err := encryption.EncryptPathRaw(strings.TrimSuffix(name, "/"), info.Cipher, &info.ParentKey)
+	if strings.HasSuffix(name, "/") {
+		raw += "/" // what the satellite calls a common prefix
+	}
 	return []byte(raw), err
 }
 

@@ -188,13 +188,6 @@ func bridge_move(handle C.size_t, source, target *C.char, milliseconds C.int64_t
 // anyVersion as a condition "none match" is: only if nothing is there.
 var anyVersion = []string{"*"}
 
-func committed(made *object.VersionedObject) entry {
-	return entry{
-		kind: anObject, key: made.Key, size: made.System.ContentLength,
-		modified: made.System.Created, version: versionOf(made.Version), metadata: made.Custom,
-	}
-}
-
 // bridge_delete removes objects; missing ones are no error. keys: texts, one after the other.
 //
 //export bridge_delete

@@ -37,6 +37,9 @@ const (
 	// blockSize is what uplink itself encrypts with: 29 erasure shares of 256 bytes.
 	blockSize = 29 * 256
 
+	// piecesAtOnce is how many connections to nodes one upload may have; uplink's own number.
+	piecesAtOnce = 300
+
 	// As uplink has them (project.go).
 	segmentSize = 64 << 20
 	inlineSize  = 4096
@@ -60,7 +63,9 @@ type store struct {
 	userAgent string
 	dialer    rpc.Dialer
 	nodes     ecclient.Client
-	pools     []*rpcpool.Pool
+	// scheduling bounds what one upload sends at the same time.
+	scheduling scheduler.Options
+	pools      []*rpcpool.Pool
 	// ctx ends when the store is closed, and with it every call.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -103,11 +108,12 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 	if err = transport.SetSatelliteConnectionPool(s.ctx, &config, satellite); err != nil {
 		return nil, err
 	}
+	s.scheduling = scheduler.Options{
+		MaximumConcurrent:        piecesAtOnce,
+		MaximumConcurrentHandles: int(options.segments_at_once),
+	}
 	ctx := testuplink.WithConcurrentSegmentUploadsConfig(s.ctx,
-		testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: scheduler.Options{
-			MaximumConcurrent:        300,
-			MaximumConcurrentHandles: int(options.segments_at_once),
-		}})
+		testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: s.scheduling})
 	if s.project, err = config.OpenProject(ctx, s.access); err != nil {
 		return nil, err
 	}

