@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.network import building
+from tests.network.client import Network
+from tests.network.errors import GoMissing, NetworkError
+from tests.network.values import Project
 from tests.processes import Demo
+from tests.tools import missing
 
 # An example's time says more about what else the machine does than about the code.
 settings.register_profile("no deadline", deadline=None)
@@ -23,3 +28,49 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """
     with Demo(tmp_path_factory.mktemp("demo") / "data") as running:
         yield running
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the Storj network before the first test, where one will ask for it.
+
+    Building takes minutes, which a test's time limit does not have.
+    """
+    config = session.config
+    wanted = config.getoption("store", default=None) == "storj" or any(
+        "network" in getattr(item, "fixturenames", ()) for item in session.items
+    )
+    if not wanted or config.option.collectonly:
+        return
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}", flush=True)
+
+    try:
+        building.program(say)
+    except NetworkError:
+        # Building again, which the fixture does, tells the tests that need it.
+        return
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    """One real Storj network for all tests of the session, started when first asked for.
+
+    A test has a ``storj_project`` of its own, and ends whatever faults it makes
+    (``with network.faults()``).
+    """
+    try:
+        running = Network()
+        running.start()
+    except GoMissing as error:
+        missing(str(error))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def storj_project(network: Network) -> Project:
+    """A project of the network for one test."""
+    return network.new_project()
