@@ -102,14 +102,17 @@ def _give_to_uplink_python(library: ctypes.CDLL) -> None:
     """
     if vars(Uplink).get("_Uplink__instance", Uplink) is not None:
         raise LibraryError(
-            "uplink-python has changed, or has loaded a library of its own: this bridge knows "
-            "uplink-python 1.2.2.0, and must be the first to use it"
+            "uplink-python is not the version that the bridge asks for, or has loaded a library of "
+            "its own: the bridge must be the first to use it"
         )
     first = object.__new__(Uplink)
     first.m_libuplink = library
     Uplink._Uplink__instance = first  # noqa: SLF001 - the only way in
     if Uplink().m_libuplink is not library:
-        raise LibraryError("uplink-python has changed: it does not take the bridge's library")
+        raise LibraryError(
+            "uplink-python is not the version that the bridge asks for, whose library it does not "
+            "take"
+        )
 
 
 def _forked() -> Forked:

@@ -34,10 +34,13 @@ SETTINGS = ("CC", "CGO_CFLAGS", "CGO_LDFLAGS", "GOAMD64", "GOARM64", "GOEXPERIME
 def sources_hash() -> str:
     """SHA-256, in hex, of the names and contents of everything the library is made of."""
     digest = hashlib.sha256()
-    for path in sorted(FOLDER.iterdir()):
-        if path.suffix in SOURCE_SUFFIXES and not path.name.endswith("_test.go"):
+    for path in sorted(FOLDER.rglob("*")):
+        if path.suffix not in SOURCE_SUFFIXES or path.name.endswith("_test.go"):
+            continue
+        if BUILT not in path.parents:
             content = path.read_bytes()
-            digest.update(f"{path.name} {len(content)}\n".encode() + content)
+            name = path.relative_to(FOLDER).as_posix()
+            digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 

@@ -57,8 +57,8 @@ class Toolchain:
         if done.returncode != 0:
             told = "\n".join(done.stderr.strip().splitlines()[-20:])
             raise CannotBuild(
-                f"storj-bridge: its Storj library did not build ({self.go}, CC={self.cc}); below is "
-                "what Go said. It fetches modules from the Go module proxy, or from where GOPROXY "
+                f"storj-bridge: its Storj library did not build ({self.go}, CC={self.cc}); what Go "
+                "said is below. It fetches modules from the Go module proxy, or from where GOPROXY "
                 f"points. {WITHOUT}\n{shlex.join(command)}:\n{told}"
             )
         return done.stdout
