@@ -80,7 +80,10 @@ def fail(failed: control.Failed, *, because: str = "") -> NoReturn:
     error = _KINDS.get(failed.code, GrantError)(f"{sentence} ({said})", code=failed.code)
     if trace:
         error.add_note(trace)
-    raise error from None
+    try:
+        raise error from None
+    finally:
+        del error  # else its traceback holds this frame, which holds it, and all on the way
 
 
 def c_text(text: str, what: str) -> bytes:

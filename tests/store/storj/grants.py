@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
 
-_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 SECRET = b"the satellite's secret"
 ENCRYPTION_KEY = bytes(range(32))
 AES_GCM = 2
+
+
+def hmac256(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")
 
 
 def base58check(payload: bytes) -> str:
@@ -22,7 +27,7 @@ def base58check(payload: bytes) -> str:
     number, digits = int.from_bytes(data), ""
     while number:
         number, digit = divmod(number, 58)
-        digits = _ALPHABET[digit] + digits
+        digits = ALPHABET[digit] + digits
     return "1" * (len(data) - len(data.lstrip(b"\0"))) + digits
 
 
@@ -47,11 +52,11 @@ def packet(kind: int, data: bytes) -> bytes:
 
 def api_key(*caveats: bytes) -> bytes:
     head = b"h" * 32
-    tail = hmac.digest(SECRET, head, "sha256")
+    tail = hmac256(SECRET, head)
     body = b""
     for caveat in caveats:
         body += packet(2, caveat) + b"\0"
-        tail = hmac.digest(tail, caveat, "sha256")
+        tail = hmac256(tail, caveat)
     return b"\x02" + packet(2, head) + b"\0" + body + b"\0" + packet(6, tail)
 
 
@@ -70,3 +75,43 @@ def grant(
     if encryption is not None:
         message += field(3, encryption)
     return base58check(message)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of a protobuf message; numbers as their bytes."""
+
+    def varint() -> int:
+        nonlocal message
+        number = shift = 0
+        while True:
+            byte, message = message[0], message[1:]
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return number
+
+    while message:
+        tag = varint()
+        length = varint()
+        if tag & 7 == 2:
+            value, message = message[:length], message[length:]
+            yield tag >> 3, value
+        else:
+            yield tag >> 3, bytes([length])
+
+
+def encryption_keys(text: str) -> dict[tuple[str, str], bytes]:
+    """The keys in a grant by bucket and path; the one of the whole project by empty ones."""
+    number = 0
+    for letter in text:
+        number = number * 58 + ALPHABET.index(letter)
+    data = number.to_bytes((number.bit_length() + 7) // 8)
+    (encryption,) = (value for field, value in _fields(data[:-4]) if field == 3)
+    keys = {}
+    for kind, value in _fields(encryption):
+        if kind == 1:
+            keys["", ""] = value
+        elif kind == 2:
+            entry = dict(_fields(value))
+            keys[entry[1].decode(), entry[2].decode()] = entry[4]
+    return keys
