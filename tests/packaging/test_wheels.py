@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import venv
 import zipfile
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bridge.store.storj.native import build
-from bridge.store.storj.native.toolchain import requirements
+from bridge.store.storj.native.toolchain import FOLDER, requirements
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -100,7 +99,7 @@ def wheel(tools: Python, sdist: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_the_source_distribution_has_all_sources_and_nothing_built(source: Path) -> None:
     native = source / NATIVE
     there = {path.name for path in native.iterdir()}
-    here = {path.name for path in build.FOLDER.iterdir() if path.suffix in build.SOURCE_SUFFIXES}
+    here = {path.name for path in FOLDER.iterdir() if path.suffix in build.SOURCE_SUFFIXES}
     assert there == here
 
 
@@ -139,7 +138,7 @@ def test_an_editable_install_is_built_once_and_again_when_a_source_changes(
     python.pip("install", "--no-deps", "-e", str(source))
     assert stamp.stat().st_mtime_ns == first.st_mtime_ns
 
-    (source / NATIVE / "main.go").open("a").write("\n// changed\n")
+    append(source / NATIVE / "main.go", "// changed")
     python.pip("install", "--no-deps", "-e", str(source))
     assert stamp.stat().st_mtime_ns > first.st_mtime_ns
     assert {path.name for path in stamp.parent.iterdir()} == {
@@ -188,6 +187,10 @@ def test_without_storj_an_editable_install_has_no_library_of_before(
     assert not built.exists()
 
 
+def append(path: Path, line: str) -> None:
+    path.write_text(f"{path.read_text()}\n{line}\n")
+
+
 def refusal(tools: Python, source: Path, **environment: str) -> str:
     """What pip shows of an installation that has to fail."""
     done = tools.run(
@@ -214,7 +217,7 @@ def test_a_value_that_means_nothing_is_refused(tools: Python, source: Path) -> N
 
 @pytest.mark.skipif(bool(requirements()), reason="needs Go and a C compiler on PATH")
 def test_what_go_says_is_told_when_the_build_fails(tools: Python, source: Path) -> None:
-    (source / NATIVE / "main.go").open("a").write("\nfunc broken() { return 1 }\n")
+    append(source / NATIVE / "main.go", "func broken() { return 1 }")
     told = refusal(tools, source)
     assert "storj-bridge: its Storj library did not build" in told
     assert "too many return values" in told
