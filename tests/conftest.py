@@ -58,19 +58,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def network() -> Iterator[Network]:
     """One real Storj network for all tests of the session, started when first asked for.
 
-    A test has a ``storj_project`` of its own, and ends whatever faults it makes
-    (``with network.faults()``).
+    A test has a ``storj_project`` of its own, which also ends whatever faults the test makes.
     """
+    running = Network()
     try:
-        running = Network()
         running.start()
     except GoMissing as error:
         missing(str(error))
+    except NetworkError as error:
+        pytest.fail(str(error), pytrace=False)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def storj_project(network: Network) -> Project:
-    """A project of the network for one test."""
-    return network.new_project()
+def storj_project(network: Network) -> Iterator[Project]:
+    """A project of the network for one test; afterwards the network is whole again."""
+    yield network.new_project()
+    network.restore()

@@ -14,9 +14,8 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -33,6 +32,9 @@ STOP_LIMIT = 60.0
 
 COMMAND_LIMIT = 120.0
 """Seconds until a command must be answered, but for transfers."""
+
+LOG_TAIL = 6000
+"""Bytes of the log's end that go into a message."""
 
 NODES = ("node0", "node1", "node2", "node3")
 PEERS = ("satellite", *NODES)
@@ -54,10 +56,11 @@ class Network:
     ) -> None:
         self._production_limits = production_limits
         self._say = say
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as we do
+        self._log: IO[bytes] | None = None
         self._postgres: PostgreSQL | None = None
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
         self._stages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -74,6 +77,7 @@ class Network:
     def start(self) -> None:
         """Build it if need be and start it; afterwards ``satellite`` is its node URL."""
         program = building.program(self._say)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
         self._directory = Path(tempfile.mkdtemp(prefix="storj-network-"))
         self._postgres = PostgreSQL(self._directory, self._log)
         try:
@@ -83,17 +87,16 @@ class Network:
             self._write(b"start\n")
             self.satellite = str(self._stage()["satellite"])
         except NetworkError as error:
-            self._end()
-            raise NetworkError(f"{error}{self._tail()}") from error
+            raise NetworkError(f"{error}{self._end()[1]}") from error
         except BaseException:
             self._end()
             raise
 
     def stop(self) -> None:
         """End it and remove what it has stored."""
-        code = self._end()
+        code, tail = self._end()
         if code != 0:
-            raise NetworkError(f"the Storj network ended with exit code {code}{self._tail()}")
+            raise NetworkError(f"the Storj network ended with exit code {code}{tail}")
 
     def new_project(self) -> Project:
         """A fresh project with an API key and a grant for everything in it."""
@@ -122,14 +125,6 @@ class Network:
     def restore(self, *peers: str) -> None:
         """End the delay, stall or cut of ``peers``, or of all when none is named."""
         self._ask("restore", peers=peers or PEERS)
-
-    @contextmanager
-    def faults(self) -> Iterator[None]:
-        """Whatever faults are made inside, the network is whole again afterwards."""
-        try:
-            yield
-        finally:
-            self.restore()
 
     def proxies(self) -> dict[str, ProxyState]:
         """The proxies, by their peers' names."""
@@ -188,9 +183,15 @@ class Network:
             else:
                 done.set_result(Transferred(**answer.result()))
 
-        self._send(
-            command, grant=project.grant, bucket=bucket, key=key, **arguments
-        ).add_done_callback(pass_on)
+        access = {"grant": project.grant}
+        if not project.grant:
+            access = {
+                "satellite": project.satellite,
+                "api_key": project.api_key,
+                "passphrase": project.passphrase,
+            }
+        sent = self._send(command, bucket=bucket, key=key, **access, **arguments)
+        sent.add_done_callback(pass_on)
         return done
 
     def _ask(self, command: str, **arguments: Any) -> Any:
@@ -250,9 +251,10 @@ class Network:
             raise
         finally:
             os.close(theirs)
-        threading.Thread(
+        self._reader = threading.Thread(
             target=self._read, args=(os.fdopen(answers, "rb"),), name="network", daemon=True
-        ).start()
+        )
+        self._reader.start()
 
     def _read(self, answers: IO[bytes]) -> None:
         """Hand out what the program says, until it ends."""
@@ -284,7 +286,8 @@ class Network:
             raise NetworkError("the Storj network did not start")
         return said
 
-    def _end(self) -> int:
+    def _end(self) -> tuple[int, str]:
+        """End everything; the program's exit code, and the end of the log."""
         code = 0
         if self._process is not None:
             assert self._process.stdin is not None
@@ -296,17 +299,23 @@ class Network:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 code = self._process.wait()
+        if self._reader is not None:
+            self._reader.join()
         if self._postgres is not None:
             self._postgres.stop()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-        return code
+        tail = self._tail()
+        if self._log is not None:
+            self._log.close()
+        return code, tail
 
     def _tail(self) -> str:
         """The end of the log, as an appendix to a message."""
-        self._log.flush()
+        if self._log is None or self._log.closed:
+            return ""
         size = os.fstat(self._log.fileno()).st_size
-        text = os.pread(self._log.fileno(), 6000, max(0, size - 6000))
+        text = os.pread(self._log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL))
         return f"; the end of its log:\n{text.decode(errors='replace')}" if text else ""
 
     def __enter__(self) -> Self:

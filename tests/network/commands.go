@@ -38,10 +38,13 @@ type command struct {
 	Bandwidth *int64 `json:"bandwidth"`
 	Segments  *int64 `json:"segments"`
 
-	Grant     string `json:"grant"`
-	Key       string `json:"key"`
-	Size      int64  `json:"size"`
-	UserAgent string `json:"user_agent"`
+	Grant      string `json:"grant"`
+	Satellite  string `json:"satellite"` // this and the next two instead of a grant
+	APIKey     string `json:"api_key"`
+	Passphrase string `json:"passphrase"`
+	Key        string `json:"key"`
+	Size       int64  `json:"size"`
+	UserAgent  string `json:"user_agent"`
 }
 
 type answer struct {

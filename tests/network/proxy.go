@@ -16,8 +16,8 @@ const (
 	// blockSize is the most that one direction of a link reads at once, in bytes.
 	blockSize = 64 << 10
 
-	// onTheWay is how many blocks a direction holds that are delayed.
-	onTheWay = 256
+	// onTheWay is how many delayed bytes a direction holds at most.
+	onTheWay = 16 << 20
 
 	// Ports below the range that systems hand out by themselves (Linux from 32768, others from
 	// 49152), so that nobody takes a proxy's port while it is cut.
@@ -228,28 +228,24 @@ func (l *link) run() {
 	l.close(false)
 }
 
-// block is what was read at once, and when it is due at the other end. No data: the end.
-type block struct {
-	data []byte
-	due  time.Time
-}
-
 // direct carries from one end to the other until the end of the stream or an error, which ends both
 // directions by a reset.
 func (l *link) direct(to, from *net.TCPConn, opened time.Time) {
-	delayed := make(chan block, onTheWay)
-	var waiting atomic.Int64
+	way := newDelayed()
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		for b := range delayed {
-			if l.sleep(time.Until(b.due)) {
-				l.write(to, b.data)
+		for {
+			b, more := way.first()
+			if !more || !l.sleep(time.Until(b.due)) {
+				return
 			}
-			waiting.Add(-1)
+			l.write(to, b.data)
+			way.arrived()
 		}
 	})
 	defer writer.Wait()
-	defer close(delayed)
+	defer way.close()
+	defer context.AfterFunc(l.ctx, way.close)()
 
 	buffer := make([]byte, blockSize)
 	for {
@@ -259,34 +255,23 @@ func (l *link) direct(to, from *net.TCPConn, opened time.Time) {
 				return
 			}
 			delay, _ := l.proxy.now()
-			if delay == 0 && waiting.Load() == 0 {
+			if delay == 0 && way.empty() {
 				l.write(to, buffer[:n])
 			} else {
 				read := time.Now()
 				if read.Before(opened) {
 					read = opened
 				}
-				waiting.Add(1)
-				data := append([]byte(nil), buffer[:n]...)
-				select {
-				case delayed <- block{data: data, due: read.Add(delay)}:
-				case <-l.ctx.Done():
-					waiting.Add(-1)
-					return
-				}
+				way.add(block{data: append([]byte(nil), buffer[:n]...), due: read.Add(delay)})
 			}
 		}
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				l.close(true)
-				return
-			}
+		if errors.Is(err, io.EOF) {
 			delay, _ := l.proxy.now()
-			waiting.Add(1)
-			select {
-			case delayed <- block{due: time.Now().Add(delay)}:
-			case <-l.ctx.Done():
-			}
+			way.add(block{due: time.Now().Add(delay)})
+			return
+		}
+		if err != nil {
+			l.close(true)
 			return
 		}
 	}

@@ -64,10 +64,18 @@ func download(ctx context.Context, c command) (_ *transferred, err error) {
 	return &transferred{Size: size, SHA256: hex.EncodeToString(digest.Sum(nil))}, nil
 }
 
+// open opens the project by its grant or, without one, by its API key and passphrase.
 func open(ctx context.Context, c command) (*uplink.Project, error) {
-	access, err := uplink.ParseAccess(c.Grant)
+	config := uplink.Config{UserAgent: c.UserAgent}
+	var access *uplink.Access
+	var err error
+	if c.Grant != "" {
+		access, err = uplink.ParseAccess(c.Grant)
+	} else {
+		access, err = config.RequestAccessWithPassphrase(ctx, c.Satellite, c.APIKey, c.Passphrase)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return uplink.Config{UserAgent: c.UserAgent}.OpenProject(ctx, access)
+	return config.OpenProject(ctx, access)
 }
