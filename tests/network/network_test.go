@@ -151,6 +151,10 @@ func configureSatellite(_ *zap.Logger, _ int, config *satellite.Config) {
 	config.Console.UsageLimits.Bandwidth.Free = 100 * memory.TB
 	config.Console.UsageLimits.Segment.Free = 100_000_000
 
+	// Any 2 of 4 pieces give a segment, which is stored with 3; testplanet's own would be copies.
+	config.Metainfo.RS.Min, config.Metainfo.RS.Repair = 2, 2
+	config.Metainfo.RS.Success, config.Metainfo.RS.Total = 3, nodeCount
+
 	config.Metainfo.MinPartSize = 5 * memory.MiB
 	config.Metainfo.MaxCommitInterval = 48 * time.Hour
 	config.Metainfo.RateLimiter.CacheExpiration = 10 * time.Minute // else a new burst every 10 s
