@@ -18,7 +18,6 @@ import (
 	"github.com/zeebo/errs"
 	"storj.io/common/encryption"
 	"storj.io/common/errs2"
-	"storj.io/common/peertls"
 	"storj.io/common/rpc"
 	"storj.io/common/rpc/rpcpool"
 	"storj.io/common/rpc/rpcstatus"
@@ -169,6 +168,7 @@ var said = []struct {
 }{
 	{"Encrypted metadata is too large", C.BRIDGE_ERROR_METADATA_TOO_LARGE},
 	{"object was changed during", C.BRIDGE_ERROR_OBJECT_CHANGED},
+	{"is below minimum threshold", C.BRIDGE_ERROR_PART_TOO_SMALL},
 	{"pending object missing", C.BRIDGE_ERROR_UPLOAD_NOT_FOUND},
 	{"bucket not found", C.UPLINK_ERROR_BUCKET_NOT_FOUND},
 	{"Exceeded Usage Limit", C.UPLINK_ERROR_BANDWIDTH_LIMIT_EXCEEDED},
@@ -184,6 +184,8 @@ var said = []struct {
 	{"not enough nodes", C.BRIDGE_ERROR_NODES},
 	{"not enough readers to reconstruct", C.BRIDGE_ERROR_NODES},
 	{"error retrieving piece", C.BRIDGE_ERROR_NODES},
+	// Last, since a node's is among those. Its class is lost on the way (peertls.NonTemporaryError).
+	{"peer ID did not match requested ID", C.BRIDGE_ERROR_WRONG_SATELLITE},
 }
 
 // statuses are what the satellite answers by number alone.
@@ -239,9 +241,6 @@ func codeOf(err error) C.int32_t {
 	}
 	if errors.Is(err, context.Canceled) {
 		return C.UPLINK_ERROR_CANCELED
-	}
-	if peertls.ErrVerifyPeerCert.Has(err) {
-		return C.BRIDGE_ERROR_WRONG_SATELLITE
 	}
 	for _, row := range statuses {
 		if errs2.IsRPC(err, row.status) {
