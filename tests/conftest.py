@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -37,38 +38,36 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     config = session.config
     wanted = config.getoption("store", default=None) == "storj" or any(
-        "network" in getattr(item, "fixturenames", ()) for item in session.items
+        "network_program" in getattr(item, "fixturenames", ()) for item in session.items
     )
     if not wanted or config.option.collectonly:
         return
-    capture = config.pluginmanager.getplugin("capturemanager")
-
-    def say(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(f"\n{line}", flush=True)
-
     try:
-        building.program(say)
+        building.program(say=lambda line: print(line, flush=True))
     except NetworkError:
         # Building again, which the fixture does, tells the tests that need it.
         return
 
 
 @pytest.fixture(scope="session")
-def network() -> Iterator[Network]:
-    """One real Storj network for all tests of the session, started when first asked for.
-
-    A test has a ``storj_project`` of its own, which also ends whatever faults the test makes.
-    """
-    running = Network()
+def network_program() -> Path:
+    """The program of the Storj network, for tests that start one of their own."""
     try:
-        running.start()
+        return building.program(say=print)
     except GoMissing as error:
         missing(str(error))
     except NetworkError as error:
         pytest.fail(str(error), pytrace=False)
-    yield running
-    running.stop()
+
+
+@pytest.fixture(scope="session")
+def network(network_program: Path) -> Iterator[Network]:
+    """One real Storj network for all tests of the session, started when first asked for.
+
+    A test has a ``storj_project`` of its own, which also ends whatever faults the test makes.
+    """
+    with Network() as running:
+        yield running
 
 
 @pytest.fixture

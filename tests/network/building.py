@@ -110,6 +110,9 @@ def _compiler() -> str:
 
 
 def _build(go: Path, built: Path) -> None:
+    # We have the lock: what others left here, they were killed over.
+    for left in built.parent.glob("building-*"):
+        shutil.rmtree(left, ignore_errors=True)
     # Next to its place, so that moving it there is atomic.
     fresh = Path(tempfile.mkdtemp(prefix="building-", dir=built.parent))
     try:

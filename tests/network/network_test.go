@@ -110,6 +110,9 @@ func TestNetwork(t *testing.T) {
 		}
 		fmt.Fprintln(answers, string(ready))
 		n.serve(ctx, commands, answers)
+		for _, p := range proxies {
+			p.cut() // peers wait for clients to end, and a stalled one would not
+		}
 		time.AfterFunc(shutdownLimit, func() {
 			fmt.Fprintln(os.Stderr, "did not end in good order in", shutdownLimit)
 			clean()

@@ -240,7 +240,7 @@ def test_a_limit_of_bandwidth_is_one_of_downloads(network: Network, storj_projec
         network.download(storj_project, "bucket", "key").result(LIMIT)
 
 
-def test_production_limits_are_those_of_storj() -> None:
+def test_production_limits_are_those_of_storj(network_program: Path) -> None:
     with Network(production_limits=True) as network:
         project = network.new_project()
         for _ in range(3):  # the burst
@@ -280,7 +280,7 @@ with Network() as network:
 """
 
 
-def test_it_ends_with_whoever_started_it_even_by_a_kill(network: Network) -> None:
+def test_it_ends_with_whoever_started_it_even_by_a_kill(network_program: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STARTS_ONE],
         env=clean_environment(),
@@ -295,7 +295,16 @@ def test_it_ends_with_whoever_started_it_even_by_a_kill(network: Network) -> Non
     wait_until(lambda: not runs(program) and not runs(postgres))
 
 
-def test_what_its_log_says_is_told_when_it_has_died() -> None:
+def test_it_ends_in_good_order_in_mid_transfer(network_program: Path) -> None:
+    with Network() as network:
+        put = network.upload(network.new_project(), "bucket", "key", 64 * MIB)
+        wait_until(lambda: carried_by_nodes(network) > MIB)
+        network.stall(*PEERS)
+    with pytest.raises(NetworkError):
+        put.result(LIMIT)
+
+
+def test_what_its_log_says_is_told_when_it_has_died(network_program: Path) -> None:
     network = Network()
     network.start()
     os.kill(network.pid, signal.SIGKILL)
