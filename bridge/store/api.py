@@ -22,6 +22,10 @@ KEY_LIMIT = 1_700
 COMPONENT_LIMIT = 1_400
 """Longest component of a key (what stands between two ``/``), in bytes of UTF-8."""
 
+COMPONENTS_LIMIT = 24
+"""Most components of a key. Encryption on Storj adds some 29 bytes to each, and a satellite on
+PostgreSQL indexes no more than 2,700 of an encrypted key."""
+
 METADATA_LIMIT = 2_000
 """Most metadata an object may carry: names and values together, in bytes of UTF-8.
 
@@ -30,6 +34,10 @@ another would refuse."""
 
 PART_LIMIT = 10_000
 """Highest part number of a multipart upload (S3, "Multipart upload limits")."""
+
+PART_MINIMUM = 5 << 20
+"""Bytes of a part from which every store takes it, wherever it stands in the upload; a smaller one
+is taken everywhere as the last (S3, "Multipart upload limits", and Storj)."""
 
 Buffer = bytes | bytearray | memoryview
 Metadata = Mapping[str, str]
@@ -93,8 +101,15 @@ class TooLarge(StoreError):
     """Metadata, content or part number exceeds what any store holds."""
 
 
+class TooSmall(StoreError):
+    """A part that is not the last one has less than PART_MINIMUM."""
+
+
 class InvalidKey(StoreError):
-    """The key is empty, too long, not Unicode, has an empty component, ``.``, ``..`` or NUL."""
+    """The key is empty, too long or deep, no Unicode, or has a component ``""``, ``.``, ``..``.
+
+    Or it has a NUL.
+    """
 
 
 class Damaged(StoreError):
@@ -278,7 +293,10 @@ class ObjectStore(Protocol):
         ...
 
     def put_part(self, key: str, upload_id: str, number: int) -> PartUpload:
-        """Begin part ``number`` (1 to PART_LIMIT). Raises NotFound for an unknown upload."""
+        """Begin part ``number`` (1 to PART_LIMIT). Raises NotFound for an unknown upload.
+
+        One that was aborted meanwhile may be noticed later, at last by ``complete_multipart``.
+        """
         ...
 
     def list_parts(self, key: str, upload_id: str) -> Sequence[PartInfo]:
@@ -290,8 +308,8 @@ class ObjectStore(Protocol):
     ) -> ObjectInfo:
         """Publish all committed parts, in order of number, as one object; then the id is gone.
 
-        Raises as ``Upload.commit``, and NotFound for an unknown upload; after Exists the upload
-        is still there.
+        Raises as ``Upload.commit``, NotFound for an unknown upload, and perhaps TooSmall (see
+        PART_MINIMUM); after Exists and TooSmall the upload is still there.
         """
         ...
 
@@ -323,7 +341,10 @@ def check_key(key: str) -> None:
         raise InvalidKey("a key has no lone surrogates", key=key) from None
     if not raw or len(raw) > KEY_LIMIT or b"\0" in raw:
         raise InvalidKey(f"a key has 1 to {KEY_LIMIT} bytes and no NUL", key=key)
-    for component in raw.split(b"/"):
+    components = raw.split(b"/")
+    if len(components) > COMPONENTS_LIMIT:
+        raise InvalidKey(f"a key has at most {COMPONENTS_LIMIT} components", key=key)
+    for component in components:
         if component in (b"", b".", b"..") or len(component) > COMPONENT_LIMIT:
             raise InvalidKey(
                 f"a key's components have 1 to {COMPONENT_LIMIT} bytes and are not . or ..",

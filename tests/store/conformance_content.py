@@ -28,6 +28,9 @@ from tests.store.objects import keys, put_part, race, read, winners, write
 class ContentConformance:
     """Atomic commit, abort, if_absent, ranges."""
 
+    exclusive = True
+    """Whether of conditional commits at the very same moment no more than one can win."""
+
     # Writing and reading
 
     def test_a_committed_object_reads_back_with_its_metadata(self, store: ObjectStore) -> None:
@@ -212,17 +215,18 @@ class ContentConformance:
             key = f"race/{number}"
             contents = [b"%d" % n for n in range(8)]
             won = winners(race(8, partial(_commit_one, store, key, contents)))
-            assert len(won) == 1
-            assert store.stat(key) == won[0]
+            assert len(won) == 1 or (won and not self.exclusive)
+            assert store.stat(key) in won
 
     def test_of_copies_if_absent_at_once_exactly_one_wins(self, store: ObjectStore) -> None:
         for number in range(4):
             write(store, f"source/{number}", b"%d" % number, {"n": str(number)})
         results = race(4, lambda n: store.copy(f"source/{n}", "copies/one", if_absent=True))
         won = winners(results)
-        assert len(won) == 1
-        assert store.stat("copies/one") == won[0]
-        assert read(store, "copies/one").decode() == (won[0].metadata or {})["n"]
+        assert len(won) == 1 or (won and not self.exclusive)
+        there = store.stat("copies/one")
+        assert there in won
+        assert read(store, "copies/one").decode() == (there.metadata or {})["n"]
 
     def test_of_completions_if_absent_at_once_exactly_one_wins(self, store: ObjectStore) -> None:
         ids = []
@@ -232,11 +236,12 @@ class ContentConformance:
         won = winners(
             race(4, lambda n: store.complete_multipart("k", ids[n], {"n": str(n)}, if_absent=True))
         )
-        assert len(won) == 1
-        winner = (won[0].metadata or {})["n"]
-        assert read(store, "k").decode() == winner
+        assert len(won) == 1 or (won and not self.exclusive)
+        there = store.stat("k")
+        assert there in won
+        assert read(store, "k").decode() == (there.metadata or {})["n"]
         left = {upload.upload_id for upload in store.list_multiparts("")}
-        assert left == set(ids) - {ids[int(winner)]}
+        assert left == set(ids) - {ids[int((info.metadata or {})["n"])] for info in won}
 
     # Reading ranges
 

@@ -12,6 +12,8 @@ import pytest
 
 from bridge.store.api import (
     COMPONENT_LIMIT,
+    COMPONENTS_LIMIT,
+    KEY_LIMIT,
     InvalidKey,
     NotFound,
     ObjectInfo,
@@ -91,9 +93,10 @@ class ListingConformance:
             "b" * COMPONENT_LIMIT + "/" + "c" * 299,
             "\U0001f600" * 350 + "/" + "\u20ac" * 99 + "/x",
             "d" * 299 + "/" + "\n" * COMPONENT_LIMIT,
-            "e/" * 849 + "ee",
-            "\x01/" * 849 + "\x02\x03",
+            "e/" * (COMPONENTS_LIMIT - 1) + "e" * COMPONENT_LIMIT,
+            ("\x01" * 70 + "/") * (COMPONENTS_LIMIT - 1) + "\x02" * 67,
         ]
+        assert max(len(key.encode()) for key in long) == KEY_LIMIT
         for key in long:
             write(store, key, key.encode(), {"key": key[:100]})
         for key in long:

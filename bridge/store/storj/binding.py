@@ -13,7 +13,14 @@ from ctypes import POINTER, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t,
 from typing import Any
 
 from bridge.store import deadline
-from bridge.store.api import Buffer, Metadata, MultipartInfo, ObjectInfo, PartInfo
+from bridge.store.api import (
+    Buffer,
+    Metadata,
+    MultipartInfo,
+    ObjectInfo,
+    PartInfo,
+    Unavailable,
+)
 from bridge.store.storj.errors import meaning
 from bridge.store.storj.library import load
 
@@ -120,13 +127,17 @@ class Bucket:
         handle = c_size_t()
         self.library.call("open", grant.encode(), name.encode(), byref(options), byref(handle))
         self._handle = handle.value
+        self._closed = False
 
     def close(self) -> None:
         """End all calls and close all connections."""
+        self._closed = True
         self.library.call("close", self._handle)
 
     def time(self, key: str = "") -> int:
         """Milliseconds that a call made now may last. Raises Unavailable when there are none."""
+        if self._closed:
+            raise Unavailable("the store is closed", key=key)
         deadline.check(key)
         left = deadline.remaining()
         return int(1000 * (self._seconds if left is None else min(left, self._seconds))) or 1
@@ -210,7 +221,7 @@ class Bucket:
             (started,) = struct.unpack_from("<q", left)
             key, left = _take_text(left[8:])
             upload_id, left = _take_text(left)
-            uploads.append(MultipartInfo(prefix + key, upload_id, started / 1e6))
+            uploads.append(MultipartInfo(key, upload_id, started / 1e6))
         return uploads
 
     def put_part(self, key: str, upload_id: str, number: int) -> int:

@@ -16,8 +16,8 @@ class StorjDownload(Closing):
         self._bucket = bucket
         self._key = key
         self._lock = threading.Lock()
-        handle, self._info = bucket.get(key, offset, length)
-        self._handle: int | None = handle
+        self._handle: int | None = None
+        self._handle, self._info = bucket.get(key, offset, length)
 
     @property
     def info(self) -> ObjectInfo:

@@ -13,11 +13,10 @@ from bridge.store.api import (
     RateLimited,
     StoreError,
     TooLarge,
+    TooSmall,
     Unavailable,
     UploadBroken,
 )
-
-OBJECT_NOT_FOUND = 0x21
 
 _MEANINGS: dict[int, tuple[type[StoreError], str]] = {
     0x03: (Unavailable, "the call was stopped"),
@@ -31,7 +30,7 @@ _MEANINGS: dict[int, tuple[type[StoreError], str]] = {
     # Never NotFound: files would look deleted where the bucket is gone, or misspelt.
     0x13: (Unavailable, "the bucket does not exist"),
     0x20: (InvalidKey, "Storj does not accept the key"),
-    OBJECT_NOT_FOUND: (NotFound, "no such object"),
+    0x21: (NotFound, "no such object"),
     0x22: (UploadBroken, "the upload is over"),
     0x100: (Unavailable, "no answer in time"),
     0x101: (Unavailable, "the network failed"),
@@ -49,6 +48,7 @@ _MEANINGS: dict[int, tuple[type[StoreError], str]] = {
     0x10D: (Forbidden, "the object is locked"),
     0x10E: (Damaged, "the object does not decrypt with this access grant"),
     0x110: (Changed, "the object was changed meanwhile"),
+    0x111: (TooSmall, "a part that is not the last is too small"),
 }
 
 

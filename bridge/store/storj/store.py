@@ -60,6 +60,7 @@ class StorjStore:
 
     def put(self, key: str) -> StorjUpload:
         check_key(key)
+        self._bucket.time(key)
         return StorjUpload(self._bucket, key)
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> StorjDownload:

@@ -58,6 +58,8 @@ class PartStream:
             part, self._part = self._open(), None
             try:
                 self._bucket.commit_part(part, etag, self._key)
+            except NotFound:
+                raise  # the whole upload is gone
             except StoreError as error:
                 raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
         return PartInfo(self._number, self._size, etag)
@@ -99,12 +101,12 @@ class StorjUpload:
     def write(self, data: Buffer) -> None:
         with self._lock:
             self._check()
-            deadline.check(self._key)
             self._size += len(data)
-            if self._stream is None and self._size <= AT_ONCE:
-                self._content += data
-                return
             try:
+                self._bucket.time(self._key)
+                if self._stream is None and self._size <= AT_ONCE:
+                    self._content += data
+                    return
                 if self._stream is None:
                     self._begin()
                 assert self._stream is not None
@@ -138,9 +140,9 @@ class StorjUpload:
             stream, self._stream = self._stream, None
             try:
                 stream.commit("")
-            except UploadBroken:
+            except StoreError as error:
                 self._broken = True
-                raise
+                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
         tried, self._tried = self._tried, True
         try:
             return self._bucket.complete_multipart(
@@ -148,7 +150,7 @@ class StorjUpload:
             )
         except NotFound as error:
             # The upload is gone: made into the object by an earlier try, or forgotten.
-            made = self._made(metadata) if tried else None
+            made = self._made() if tried else None
             if made is None:
                 self._broken = True
                 raise UploadBroken("the satellite forgot the upload", key=self._key) from error
@@ -156,13 +158,14 @@ class StorjUpload:
                 raise Exists("an object is there", key=self._key) from error
             return made
 
-    def _made(self, metadata: Metadata) -> ObjectInfo | None:
-        """The object, if it is what this upload published."""
+    def _made(self) -> ObjectInfo | None:
+        """The object, if it is what this upload published: its id ends in the version."""
+        assert self._upload_id is not None
         try:
             found = self._bucket.stat(self._key)
         except NotFound:
             return None
-        return found if (found.size, found.metadata) == (self._size, dict(metadata)) else None
+        return found if found.version and self._upload_id.endswith(found.version) else None
 
     def abort(self) -> None:
         stream = self._stream

@@ -26,4 +26,7 @@ def store(network: Network, project: Project) -> Iterator[StorjStore]:
 
 
 class TestStorj(StoreConformance):
-    pass
+    # A satellite on PostgreSQL, as this one, looks and writes at "read committed": of conditional
+    # commits at the very same moment several may win, and the last one stays. Storj's own
+    # satellites run on Spanner, where transactions are serializable.
+    exclusive = False

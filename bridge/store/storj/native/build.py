@@ -77,7 +77,7 @@ def build() -> None:
             "-buildmode=c-shared",
             "-trimpath",
             "-buildvcs=false",
-            "-ldflags=-s -w",
+            "-ldflags=-s -w -extldflags=-s",  # zig's own objects would tell folders of the build
             f"-o={made}",
             ".",
         )

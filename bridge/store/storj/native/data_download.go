@@ -7,6 +7,7 @@ import "C"
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"storj.io/common/paths"
 	"storj.io/uplink/private/metaclient"
@@ -35,7 +36,12 @@ func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int
 	d := &download{transfer: s.newTransfer()}
 	var info entry
 	failed = d.step(milliseconds, func() (err error) {
-		info, err = d.open(s, C.GoString(key), int64(offset), int64(length))
+		for range openTries {
+			if info, err = d.open(s, C.GoString(key), int64(offset), int64(length)); !errors.Is(err, errReplaced) {
+				break
+			}
+			_ = d.streams.Close() // the next try has its own
+		}
 		return err
 	})
 	if failed != nil {
@@ -46,6 +52,13 @@ func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int
 	*begun = keep(d)
 	return nil
 }
+
+// errReplaced says that the object was replaced or removed between two looks of the satellite's:
+// it told of one whose segments were gone.
+var errReplaced = errors.New("the object was replaced while it was opened")
+
+// openTries is how often an object that is replaced again and again is tried to be opened.
+const openTries = 5
 
 // open asks the satellite for the object and its first segments. uplink's own function tells no
 // version, and fails where the metadata does not decrypt.
@@ -68,6 +81,14 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 	answer, err := client.DownloadObject(d.ctx, metaclient.DownloadObjectParams{
 		Bucket: []byte(s.bucket), EncryptedObjectKey: path, Range: wanted,
 	})
+	if err != nil && strings.Contains(err.Error(), "invalid range") {
+		// It begins at or after the end: there is an object, and nothing to read.
+		raw, err := s.lookUp(d.ctx, client, key)
+		if err != nil {
+			return described, err
+		}
+		return s.entryOf(d.ctx, key, raw)
+	}
 	if err != nil {
 		return described, err
 	}
@@ -88,6 +109,9 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 		segments.More = more.More
 	}
 	d.left = max(0, wanted.Limit-wanted.Start)
+	if d.left > 0 && len(segments.Items) == 0 {
+		return described, errReplaced
+	}
 	d.Download = stream.NewDownloadRange(d.ctx, metaclient.DownloadInfo{
 		Object: metaclient.Object{
 			Bucket: metaclient.Bucket{Name: s.bucket}, Path: key,

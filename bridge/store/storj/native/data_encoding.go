@@ -103,8 +103,3 @@ func appendPart(to []byte, part *uplink.Part) []byte {
 	to = binary.LittleEndian.AppendUint64(to, uint64(part.Size))
 	return appendText(to, string(part.ETag))
 }
-
-func appendUpload(to []byte, upload *uplink.UploadInfo) []byte {
-	to = binary.LittleEndian.AppendUint64(to, uint64(upload.System.Created.UnixMicro()))
-	return appendText(appendText(to, upload.Key), upload.UploadID)
-}

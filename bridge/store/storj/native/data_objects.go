@@ -114,6 +114,9 @@ func (s *store) setMetadata(ctx context.Context, key string, metadata map[string
 // sealMetadata encrypts metadata as uplink does: under a random key, which is encrypted under
 // the key of the object's path.
 func (s *store) sealMetadata(key string, metadata map[string]string) (sealed metaclient.EncryptedUserData, err error) {
+	if len(metadata) == 0 {
+		return sealed, nil // an empty ciphertext with a key is refused
+	}
 	userDefined, err := pb.Marshal(&pb.SerializableMeta{UserDefined: metadata})
 	if err != nil {
 		return sealed, err

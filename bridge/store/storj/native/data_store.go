@@ -66,13 +66,14 @@ type store struct {
 	// scheduling bounds what one upload sends at the same time.
 	scheduling scheduler.Options
 	pools      []*rpcpool.Pool
+	uploads    uploads
 	// ctx ends when the store is closed, and with it every call.
 	ctx    context.Context
 	cancel context.CancelFunc
 }
 
 func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, err error) {
-	s := &store{bucket: bucket}
+	s := &store{bucket: bucket, uploads: uploads{names: map[upload]storj.StreamID{}}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

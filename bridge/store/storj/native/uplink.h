@@ -46,6 +46,7 @@ enum {
     BRIDGE_ERROR_DECRYPTION_FAILED = 0x10e,  // the grant's key does not open it
     BRIDGE_ERROR_NOT_IMPLEMENTED = 0x10f,
     BRIDGE_ERROR_OBJECT_CHANGED = 0x110,     // another changed it during a move or copy
+    BRIDGE_ERROR_PART_TOO_SMALL = 0x111,     // and is not the last one of its upload
 };
 
 typedef struct UplinkAccess {
