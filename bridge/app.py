@@ -94,7 +94,8 @@ def _has_vault(settings: Settings) -> bool:
     path = settings.store.path
     if settings.store.kind == "local" and (path is None or not path.is_dir()):
         return False
-    store = open_store(settings)
+    # The bucket is made already: an empty one is no harm, and a missing one cannot be asked.
+    store = open_store(settings, create=settings.store.kind == "storj")
     try:
         return Keyrings(store, (), settings.tenant.id).any()
     except StoreError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from bridge import __version__
 from bridge.settings import Settings, Store
@@ -13,11 +14,13 @@ from bridge.store.memory import MemoryStore
 from bridge.store.metered import MeteredStore
 from bridge.store.retrying import RetryingStore
 from bridge.store.storj.access import Access
+from bridge.store.storj.facts import Place
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
 from bridge.store.storj.store import StorjOptions, StorjStore
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.secret_files import SecretFileError, read_secret
+from bridge.tenants.vault import vault_prefix
 
 
 class CannotOpen(Exception):
@@ -33,7 +36,7 @@ def open_store(
     get an empty store under its mount point. Raises CannotOpen.
     """
     configured = settings.store
-    opened = _OPEN[configured.kind](configured, create)
+    opened = _OPEN[configured.kind](settings, create)
     limited: ObjectStore = LimitedStore(
         opened, at_once=configured.calls_at_once, patience=configured.retry_seconds
     )
@@ -42,11 +45,12 @@ def open_store(
     return RetryingStore(limited, limit=configured.retry_seconds)
 
 
-def _open_memory(_configured: Store, _create: bool) -> ObjectStore:
+def _open_memory(_settings: Settings, _create: bool) -> ObjectStore:
     return MemoryStore()
 
 
-def _open_local(configured: Store, create: bool) -> ObjectStore:
+def _open_local(settings: Settings, create: bool) -> ObjectStore:
+    configured = settings.store
     assert configured.path is not None, "settings refuse a local store without a path"
     if not create and not configured.path.is_dir():
         raise CannotOpen(
@@ -59,18 +63,24 @@ def _open_local(configured: Store, create: bool) -> ObjectStore:
         raise CannotOpen(f"store: {configured.path}: {error}") from None
 
 
-def _open_storj(configured: Store, create: bool) -> ObjectStore:
-    assert configured.bucket is not None, "settings refuse a storj store without a bucket"
+def _open_storj(settings: Settings, create: bool) -> ObjectStore:
+    configured = settings.store
+    place = place_of(settings)
     user_agent = user_agent_of(configured)
     try:
         text = grant_text(configured)
+        access = Access.parse(text)
+        unfit = access.facts.unfit(place, time.time())
+        if unfit is not None:
+            raise CannotOpen(f"store: {unfit}")
         if create:
-            Access.parse(text).ensure_bucket(configured.bucket, user_agent)
+            access.ensure_bucket(place.bucket, user_agent)
         return StorjStore(
             text,
-            configured.bucket,
+            place.bucket,
             StorjOptions(
                 user_agent=user_agent,
+                home=vault_prefix(settings.tenant.id),
                 segments_at_once=configured.segments_at_once,
                 call_seconds=configured.call_seconds,
             ),
@@ -91,6 +101,12 @@ def grant_text(configured: Store) -> str:
         return read_secret(configured.grant_file)
     except SecretFileError as error:
         raise CannotOpen(f"store: {error}") from None
+
+
+def place_of(settings: Settings) -> Place:
+    """Where on Storj the tenant's vault is."""
+    assert settings.store.bucket is not None, "settings refuse a storj store without a bucket"
+    return Place(settings.store.bucket, vault_prefix(settings.tenant.id))
 
 
 def user_agent_of(configured: Store) -> str:

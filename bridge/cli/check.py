@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from bridge.serve.tls import Certificates, TlsError
 from bridge.settings import Settings, SettingsError, load
 from bridge.state.api import StateError
 from bridge.store.api import StoreError
-from bridge.stores import CannotOpen, open_store
+from bridge.store.storj.access import Access
+from bridge.store.storj.library import LibraryError
+from bridge.store.storj.refusals import GrantError
+from bridge.stores import CannotOpen, grant_text, open_store, place_of
 from bridge.tenants.secret_files import is_private
 from bridge.tenants.vault import VaultError
 
@@ -60,6 +64,7 @@ def _verdicts(file: Path) -> list[Verdict]:
     looks: list[tuple[str, Callable[[Settings], str]]] = [
         ("secret", _secret),
         ("keys", _keys),
+        *([("grant", _grant)] if settings.store.kind == "storj" else []),
         ("store", _store),
         ("vault", _vault),
         ("database", _database),
@@ -86,13 +91,27 @@ def _keys(settings: Settings) -> str:
     return f"key {keks[0].id.hex()} is configured" + _exposed(settings.keys.kek_file)
 
 
+def _grant(settings: Settings) -> str:
+    """What the access grant says of itself; that it was revoked, only the store's answer tells."""
+    try:
+        facts = Access.parse(grant_text(settings.store)).facts
+    except (GrantError, LibraryError) as error:
+        raise CannotOpen(str(error)) from None
+    unfit = facts.unfit(place_of(settings), time.time())
+    words = "; ".join(facts.describe(time.time()))
+    if unfit is not None:
+        raise CannotOpen(f"{unfit} ({words})")
+    return words + _exposed(settings.store.grant_file)
+
+
 def _store(settings: Settings) -> str:
     store = open_store(settings)
     try:
         store.probe()
     finally:
         store.close()
-    return f"{settings.store.path or 'memory'} answers"
+    where = {"local": settings.store.path, "storj": f"bucket {settings.store.bucket} on Storj"}
+    return f"{where.get(settings.store.kind, 'memory')} answers"
 
 
 def _vault(settings: Settings) -> str:

@@ -17,6 +17,8 @@ from bridge.tenants.secret_files import SecretFileError, read_or_make
 
 USERNAME = "demo"
 
+BUCKET = "storj-bridge-demo"
+
 
 @click.command()
 @click.option(
@@ -33,14 +35,33 @@ USERNAME = "demo"
     show_default=True,
     help="Where files, keys and database are kept.",
 )
+@click.option(
+    "--storj-grant-file",
+    "grant",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the files on Storj instead, with the access grant in this file.",
+)
+@click.option(
+    "--storj-bucket",
+    "bucket",
+    default=BUCKET,
+    show_default=True,
+    help="The bucket on Storj; made if it is missing.",
+)
 @json_option
-def demo(listen: str, data: Path, *, as_json: bool) -> None:
-    """Try it: an encrypted WebDAV store on this machine's disk.
+def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: bool) -> None:
+    """Try it: an encrypted WebDAV store on this machine's disk, or on Storj.
 
     Started again on the same --data it has the same files, credentials and keys.
     """
     with in_words(as_json=as_json):
-        settings, password = _prepare(listen, data.expanduser().absolute())
+        data = data.expanduser().absolute()
+        store: dict[str, object] = {"kind": "local", "path": data / "store"}
+        if grant is not None:
+            grant = grant.expanduser().absolute()
+            store = {"kind": "storj", "bucket": bucket, "grant_file": grant}
+        settings, password = _prepare(listen, data, store)
+        place = f"{data}" if grant is None else f"bucket {bucket} on Storj, the keys in {data}"
 
         def told(started: Started) -> None:
             url = started.webdav_url
@@ -51,7 +72,9 @@ def demo(listen: str, data: Path, *, as_json: bool) -> None:
                 "pid": started.pid,
                 "data": str(data),
             }
-            words = f"Files are kept encrypted in {data}\n\n{how_to_mount(url, USERNAME, password)}"
+            words = (
+                f"Files are kept encrypted in {place}\n\n{how_to_mount(url, USERNAME, password)}"
+            )
             if started.identity is not None:
                 facts["recovery_identity"] = started.identity
                 words += (
@@ -64,7 +87,7 @@ def demo(listen: str, data: Path, *, as_json: bool) -> None:
         run_service(settings, told, create=True)
 
 
-def _prepare(listen: str, data: Path) -> tuple[Settings, str]:
+def _prepare(listen: str, data: Path, store: dict[str, object]) -> tuple[Settings, str]:
     """The demo's settings on ``data``, and its password; makes what is missing."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,7 +96,7 @@ def _prepare(listen: str, data: Path) -> tuple[Settings, str]:
             None,
             {
                 "listen": {"address": listen},
-                "store": {"kind": "local", "path": data / "store"},
+                "store": store,
                 "state": {"path": data / "state.db"},
                 "keys": {"kek_file": data / "kek"},
                 "tenant": {"id": "demo", "username": USERNAME, "secret_file": data / "password"},

@@ -29,6 +29,11 @@ class VaultError(Exception):
     """The vault cannot be opened or made; the message says why and what to do."""
 
 
+def vault_prefix(tenant_id: str) -> str:
+    """What all keys of a tenant's vault begin with; it ends with a slash."""
+    return f"{tenant_id}/"
+
+
 class Keyrings:
     """One tenant's keyrings. ``keks``: the first seals, all open."""
 
@@ -37,7 +42,7 @@ class Keyrings:
         self._keks = keks
         self._tenant_id = tenant_id
         self._folder = f".bridge/{tenant_id}/keyring/"
-        self.prefix = f"{tenant_id}/"
+        self.prefix = vault_prefix(tenant_id)
         """The vault prefix, with the slash at its end."""
 
     def open(self, *, create: bool = False) -> tuple[VaultKeys, str | None]:

@@ -124,6 +124,25 @@ class Facts:
             lines.append(f"Storj deletes each object {self.max_object_ttl:.0f} s after its upload")
         return tuple(lines)
 
+    def unfit(self, place: Place, now: float) -> str | None:
+        """Why a store cannot be kept at ``place`` with this grant; None when it can, so far."""
+        if self.expired(now) or self.early(now):
+            return f"the access grant is {self.validity(now)}".replace("is expired", "expired")
+        if not self.covers(place):
+            return f"the access grant does not reach {place}: it reaches {self._reach()}"
+        may_not = [name for name in PERMISSIONS if not getattr(self.permission, name)]
+        if may_not:
+            return (
+                f"the access grant does not allow {_and(may_not)}: a store needs one that allows "
+                f"{_and(list(PERMISSIONS))}"
+            )
+        if self.max_object_ttl is not None:
+            return (
+                "the access grant has Storj delete each object "
+                f"{self.max_object_ttl:.0f} s after its upload"
+            )
+        return None
+
     def _reach(self) -> str:
         if self.places is None:
             return "every bucket of its project"

@@ -34,10 +34,11 @@ class StorjOptions:
     ``user_agent``: product and version (RFC 9110, section 10.1.5) to which Storj attributes what is
     stored. ``segments_at_once``: 64 MiB segments of one upload that are sent, and held in memory,
     at the same time. ``call_seconds``: how long one call may last, and how long a transfer may
-    stand still.
+    stand still. ``home``: the prefix of what this program keeps, which the grant may be limited to.
     """
 
     user_agent: str
+    home: str = ""
     segments_at_once: int = 2
     call_seconds: float = 60.0
 
@@ -50,6 +51,7 @@ class StorjStore:
     """
 
     def __init__(self, grant: str, bucket: str, options: StorjOptions) -> None:
+        self._home = options.home
         self._bucket = Bucket(
             grant,
             bucket,
@@ -142,7 +144,7 @@ class StorjStore:
 
     def probe(self) -> None:
         try:
-            self._bucket.stat("probe")
+            self._bucket.stat(f"{self._home}probe")
         except NotFound:
             return
 

@@ -80,7 +80,7 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 			s.close()
 		}
 	}()
-	if s.access, err = uplink.ParseAccess(serialized); err != nil {
+	if s.access, err = parseAccess(serialized); err != nil {
 		return nil, err
 	}
 	// The grant again: uplink keeps its keys to itself.
