@@ -1,0 +1,165 @@
+"""The bridge on a real Storj network: ``demo``, ``init``, ``check`` and ``serve`` with a grant."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.store.storj.access import Access
+from bridge.store.storj.facts import ALL, READ, Place
+from tests.cli.service import ask, authorization
+from tests.network.client import Network
+from tests.network.values import Project
+from tests.processes import BridgeProcess, Demo, run_bridge
+from tests.store.storj.grants import SATELLITE_ID
+from tests.store.storj.grants import grant as made_up
+
+CONFIG = """\
+[listen]
+address = "127.0.0.1:0"
+[store]
+kind = "storj"
+bucket = "{bucket}"
+grant_file = "grant"
+partner = "acme/1.0"
+retry_seconds = 2
+call_seconds = 5
+[state]
+path = "state.db"
+[keys]
+kek_file = "kek"
+[tenant]
+secret_file = "secret"
+"""
+
+
+class StorjDemo(Demo):
+    """A demo with its files on Storj."""
+
+    def __init__(self, folder: Path, grant: str) -> None:
+        self.grant = folder / "grant"
+        self.grant.write_text(grant + "\n")
+        super().__init__(folder / "data")
+
+    def _arguments(self) -> list[str]:
+        return [*super()._arguments(), "--storj-grant-file", str(self.grant)]
+
+
+@dataclass
+class Configured:
+    """A configuration on Storj, and what the commands say of it."""
+
+    folder: Path
+    bucket: str
+
+    def write(self, grant: str) -> None:
+        (self.folder / "grant").write_text(grant)
+        (self.folder / "grant").chmod(0o600)
+        self.file.write_text(CONFIG.format(bucket=self.bucket))
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "bridge.toml"
+
+    def check(self) -> dict[str, tuple[bool, str]]:
+        told = json.loads(run_bridge("check", "--config", str(self.file), "--json").stdout)
+        return {c["name"]: (c["ok"], c["words"]) for c in told["checks"]}
+
+
+@pytest.fixture
+def configured(network: Network, tmp_path: Path) -> Configured:
+    return Configured(tmp_path, network.new_bucket_name())
+
+
+def test_the_demo_keeps_its_files_on_storj_across_restarts(
+    tmp_path: Path, storj_project: Project
+) -> None:
+    with StorjDemo(tmp_path, storj_project.grant) as demo:
+        headers = authorization(demo.username, demo.password)
+        content = b"seen by nobody but us " * 100_000
+        assert ask(f"{demo.url}kept.txt", "PUT", headers, content)[0] == 201
+        assert ask(f"{demo.url}folder", "MKCOL", headers)[0] == 201
+        demo.restart()
+        moved = headers | {"Destination": f"{demo.url}folder/moved.txt"}
+        assert ask(f"{demo.url}kept.txt", "MOVE", moved)[0] == 201
+        demo.restart(kill=True)
+        assert ask(f"{demo.url}folder/moved.txt", headers=headers)[2] == content
+        assert storj_project.grant not in demo.log_text()
+    assert not (demo.data / "store").exists()
+
+
+def test_a_service_on_storj_is_set_up_checked_and_served(
+    network: Network, configured: Configured, storj_project: Project
+) -> None:
+    configured.write(storj_project.grant)
+    made = json.loads(run_bridge("init", "--config", str(configured.file), "--json").stdout)
+    assert made["vault_made"]
+    found = configured.check()
+    assert all(ok for ok, _ in found.values()), found
+    _, words = found["grant"]
+    assert network.satellite.partition("@")[2] in words
+    assert "allows download, upload, list and delete" in words
+    assert "does not expire" in words
+    assert storj_project.grant not in json.dumps(found)
+    arguments = ["serve", "--config", str(configured.file), "--json"]
+    with BridgeProcess(arguments, configured.folder / "log") as process:
+        headers = authorization("bridge", (configured.folder / "secret").read_text().strip())
+        url = process.ready["webdav_url"]
+        assert ask(f"{url}a.txt", "PUT", headers, b"a")[0] == 201
+        assert ask(f"{url}a.txt", headers=headers)[2] == b"a"
+    attributed = network.bucket(storj_project, configured.bucket)
+    assert attributed.user_agent.startswith("acme/1.0")
+
+
+def told(configured: Configured, grant: str) -> str:
+    """What ``check`` says of a grant that will not do, and ``serve`` too."""
+    configured.write(grant)
+    ok, words = configured.check()["grant"]
+    assert not ok
+    assert grant not in words
+    for name in ("kek", "secret"):
+        (configured.folder / name).write_text("A" * 43 + "=")
+    ended = run_bridge("serve", "--config", str(configured.file))
+    assert ended.returncode == 5
+    assert ended.stderr.startswith("storj-bridge: store: ")
+    assert words.partition(" (")[0] in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not grant or grant not in ended.stderr
+    return words
+
+
+def test_what_is_no_grant_is_said_to_be_none(configured: Configured) -> None:
+    assert "this is not an access grant" in told(configured, "not a grant at all")
+    assert "mistyped or not complete" in told(configured, made_up()[:-5])
+
+
+def test_a_grant_that_will_not_do_is_told_in_a_sentence(
+    configured: Configured, storj_project: Project
+) -> None:
+    whole = Access.parse(storj_project.grant)
+    here = [Place(configured.bucket)]
+    reading = whole.share(READ, here)
+    assert "does not allow upload and delete" in told(configured, reading.serialize())
+    over = whole.share(ALL, here, not_after=time.time() - 60)
+    assert "the access grant expired on 20" in told(configured, over.serialize())
+    early = whole.share(ALL, here, not_before=time.time() + 3600)
+    assert "is not valid before 20" in told(configured, early.serialize())
+    elsewhere = whole.share(ALL, [Place("another-bucket")])
+    words = told(configured, elsewhere.serialize())
+    assert f"does not reach folder main/ of bucket {configured.bucket}" in words
+    assert "it reaches bucket another-bucket" in words
+
+
+def test_a_grant_of_another_satellite_is_told_by_the_stores_answer(
+    network: Network, configured: Configured
+) -> None:
+    address = network.satellite.partition("@")[2]
+    stranger = made_up(satellite=f"{SATELLITE_ID}@{address}")
+    configured.write(stranger)
+    ok, words = configured.check()["store"]
+    assert not ok
+    assert "satellite" in words
