@@ -42,8 +42,8 @@ const (
 )
 
 var (
-	directory        = flag.String("directory", "", "removed at the end, with the PostgreSQL in its data")
-	productionLimits = flag.Bool("production-limits", false, "requests limited as on Storj's satellites")
+	directory        = flag.String("directory", "", "removed at the end; in its data, PostgreSQL")
+	productionLimits = flag.Bool("production-limits", false, "limit requests as Storj's satellites do")
 	answersTo        = flag.Uint("answers", 1, "file descriptor that answers are written to")
 )
 

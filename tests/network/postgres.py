@@ -43,7 +43,7 @@ class PostgreSQL:
     @property
     def url(self) -> str:
         """Where it is found, once it has been started."""
-        return f"postgres://postgres@localhost/postgres?host={self._data}&sslmode=disable&default_transaction_isolation=serializable"
+        return f"postgres://postgres@localhost/postgres?host={self._data}&sslmode=disable"
 
     def start(self) -> None:
         """Make the data and start it; returns when it accepts connections."""

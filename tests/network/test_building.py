@@ -28,7 +28,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, sources: Path) -> None:
     with (sources / "go.mod").open("a") as module:
         module.write("nonsense\n")
-    with pytest.raises(NetworkError, match="errors parsing go.mod"):
+    with pytest.raises(NetworkError, match="errors parsing"):
         building.program(lambda _: None)
     assert [path.name for path in (tmp_path / "cache/storj-bridge").iterdir()] == [
         "test-network.lock"

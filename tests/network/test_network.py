@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from tests.network.client import NODES, PEERS, Network
 from tests.network.errors import NetworkError
-from tests.network.values import Project, Requests
+from tests.network.values import Project, Requests, Transferred
 from tests.processes import clean_environment
 
 MIB = 1 << 20
@@ -44,6 +45,15 @@ def connected(network: Network, peer: str) -> socket.socket:
     connection = socket.create_connection((host, int(port)), LIMIT)
     wait_until(lambda: network.proxies()[peer].accepted > state.accepted)
     return connection
+
+
+def begun_upload(network: Network, project: Project) -> Future[Transferred]:
+    """An upload to bucket/key in mid transfer, which the nodes' distance makes last."""
+    before = carried_by_nodes(network)
+    network.delay(100, *NODES)
+    put = network.upload(project, "bucket", "key", 64 * MIB)
+    wait_until(lambda: carried_by_nodes(network) > before + MIB)
+    return put
 
 
 def test_what_is_put_comes_back_and_all_of_it_goes_by_the_proxies(
@@ -102,6 +112,7 @@ def test_what_is_delayed_arrives_whole(network: Network, storj_project: Project)
 def test_a_stalled_satellite_takes_connections_and_carries_nothing(
     network: Network, storj_project: Project
 ) -> None:
+    wait_until(lambda: network.proxies()["satellite"].open == 0)  # earlier tests' connections
     network.stall("satellite")
     before = network.proxies()["satellite"]
     put = network.upload(storj_project, "bucket", "key", 1000)
@@ -115,9 +126,7 @@ def test_a_stalled_satellite_takes_connections_and_carries_nothing(
 def test_a_transfer_that_is_stalled_goes_on_after_it(
     network: Network, storj_project: Project
 ) -> None:
-    before = carried_by_nodes(network)
-    put = network.upload(storj_project, "bucket", "key", 64 * MIB)
-    wait_until(lambda: carried_by_nodes(network) > before + MIB)
+    put = begun_upload(network, storj_project)
     network.stall(*NODES)
     assert not put.done()
     network.restore()
@@ -150,9 +159,7 @@ def test_the_network_works_without_any_one_node(
 
 
 def test_nodes_cut_off_in_mid_transfer_end_it(network: Network, storj_project: Project) -> None:
-    before = carried_by_nodes(network)
-    put = network.upload(storj_project, "bucket", "key", 64 * MIB)
-    wait_until(lambda: carried_by_nodes(network) > before + MIB)
+    put = begun_upload(network, storj_project)
     network.cut(*NODES)
     with pytest.raises(NetworkError, match="upload"):
         put.result(LIMIT)
@@ -183,10 +190,9 @@ def test_a_cut_closes_what_is_there_and_refuses_what_comes(
 def test_the_network_is_whole_after_a_reset_in_mid_transfer(
     network: Network, storj_project: Project
 ) -> None:
-    before = carried_by_nodes(network)
-    put = network.upload(storj_project, "bucket", "key", 64 * MIB)
-    wait_until(lambda: carried_by_nodes(network) > before + MIB)
+    put = begun_upload(network, storj_project)
     assert network.reset(*PEERS) > 0
+    network.restore()
     put.exception(LIMIT)  # or none: sometimes the client finds nodes enough to go on with
     sent = network.upload(storj_project, "bucket", "key", MIB).result(LIMIT)
     assert network.download(storj_project, "bucket", "key").result(LIMIT) == sent
@@ -297,8 +303,7 @@ def test_it_ends_with_whoever_started_it_even_by_a_kill(network_program: Path) -
 
 def test_it_ends_in_good_order_in_mid_transfer(network_program: Path) -> None:
     with Network() as network:
-        put = network.upload(network.new_project(), "bucket", "key", 64 * MIB)
-        wait_until(lambda: carried_by_nodes(network) > MIB)
+        put = begun_upload(network, network.new_project())
         network.stall(*PEERS)
     with pytest.raises(NetworkError):
         put.result(LIMIT)
