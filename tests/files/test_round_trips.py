@@ -1,0 +1,126 @@
+"""What each operation of the tree asks of a satellite, counted by the satellite itself.
+
+A token is one operation by Storj's own count, of which a project may have about a hundred a second;
+several travel in one round trip. A test that asks for less than it may is to be made stricter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path as FilePath
+from typing import NamedTuple
+
+import pytest
+
+from bridge.app import Services
+from bridge.files.api import FileTree
+from bridge.files.path import Path
+from bridge.settings import load
+from bridge.telemetry.metrics import Metrics
+from bridge.tenants.keks import new_kek
+from tests.network.client import Network
+from tests.network.values import Project
+
+INLINE = 3_000
+ONE_SEGMENT = 64 << 10
+STREAMED = 3 << 20
+
+FILES = 1_000
+
+
+class Cost(NamedTuple):
+    tokens: int
+    round_trips: int
+
+
+class Asked:
+    """Counts what calls ask of the satellite."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __call__(self, call: Callable[[], object]) -> Cost:
+        before = self._network.requests()
+        call()
+        after = self._network.requests()
+        trips = sum(after.round_trips.values()) - sum(before.round_trips.values())
+        return Cost(after.tokens - before.tokens, trips)
+
+
+@pytest.fixture
+def asked(network: Network) -> Asked:
+    return Asked(network)
+
+
+@pytest.fixture
+def services(
+    network: Network, storj_project: Project, tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Services]]:
+    """Opens the bridge on one bucket, each time as after a restart."""
+    monkeypatch.setenv("STORJ_BRIDGE_KEYS__KEK", new_kek())
+    monkeypatch.setenv("STORJ_BRIDGE_TENANT__SECRET", "a secret of no account")
+    monkeypatch.setenv("STORJ_BRIDGE_STORE__GRANT", storj_project.grant)
+    store = {"kind": "storj", "bucket": network.new_bucket_name()}
+    settings = load(None, {"store": store, "state": {"path": tmp_path / "state.db"}})
+    opened: list[Services] = []
+
+    def open_again() -> Services:
+        while opened:
+            opened.pop().closing.close()
+        opened.append(Services.open(settings, Metrics("0"), create=True))
+        return opened[-1]
+
+    yield open_again
+    while opened:
+        opened.pop().closing.close()
+
+
+def path(text: str) -> Path:
+    return Path(tuple(text.split("/")))
+
+
+def put(tree: FileTree, name: str, size: int) -> None:
+    writer = tree.create(path(name), size=size)
+    writer.write(os.urandom(size))
+    writer.commit()
+
+
+def get(tree: FileTree, name: str) -> None:
+    with tree.open(path(name)) as reader:
+        while reader.read(1 << 20):
+            pass
+
+
+def test_files(asked: Asked, services: Callable[[], Services]) -> None:
+    tree = services().tree
+    assert asked(lambda: tree.mkdir(path("f"))) == Cost(4, 2)
+    put(tree, "f/known", 1)
+    assert asked(lambda: put(tree, "f/inline", INLINE)) == Cost(4, 2)
+    assert asked(lambda: put(tree, "f/inline", INLINE)) == Cost(3, 1)
+    assert asked(lambda: put(tree, "f/segment", ONE_SEGMENT)) == Cost(5, 3)
+    assert asked(lambda: put(tree, "f/segment", ONE_SEGMENT)) == Cost(4, 2)
+    assert asked(lambda: put(tree, "f/streamed", STREAMED)) == Cost(5, 5)
+    assert asked(lambda: get(tree, "f/inline")) == Cost(1, 1)
+    assert asked(lambda: get(tree, "f/segment")) == Cost(1, 1)
+    assert asked(lambda: tree.stat(path("f/inline"))) == Cost(0, 0)
+    # The first of these looks whether anything is at the target.
+    assert asked(lambda: tree.move(path("f/inline"), path("f/moved"), overwrite=False)) == (3, 3)
+    assert asked(lambda: tree.copy(path("f/segment"), path("f/copy"), overwrite=False)) == (5, 5)
+    assert asked(lambda: tree.set_properties(path("f/moved"), set={"{x:}a": "1"})) == Cost(2, 2)
+    assert asked(lambda: tree.delete(path("f/moved"))) == Cost(1, 1)
+
+
+def test_folders(asked: Asked, services: Callable[[], Services]) -> None:
+    tree = services().tree
+    tree.mkdir(path("f"))
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: put(tree, f"f/{number}", 1), range(FILES)))
+    tree = services().tree
+    assert asked(lambda: list(tree.list(path("f")))) == Cost(2, 2)
+    assert asked(lambda: list(tree.list(path("f")))) == Cost(0, 0)
+    # The third: is anything at the target?
+    assert asked(lambda: tree.move(path("f"), path("g"), overwrite=False)) == Cost(3, 3)
+    assert asked(lambda: list(tree.list(path("g")))) == Cost(0, 0)
+    assert asked(lambda: tree.delete(path("g"))) == Cost(2, 2)
