@@ -1,6 +1,6 @@
 """The native library's control half, function by function (``native/uplink.h``).
 
-It has the C ABI of Storj's libuplinkc, so that uplink-python 1.2.2.0 works on it, and tests
+It has the C ABI of Storj's libuplinkc, so that uplink-python 1.1.0.1 works on it, and tests
 compare every structure here and there with uplink-python's own. The bridge's own calls are all
 made from here, none through uplink-python's classes, because
 
@@ -8,10 +8,9 @@ made from here, none through uplink-python's classes, because
   call loses an error, a text or a bucket for good (68 MB in 20,000 calls);
 - it raises TypeError in the place of an error whose code it does not know, takes a listing that
   breaks off for a complete one, and has neither ``revoke_access`` nor a
-  ``derive_encryption_key`` and an ``override_encryption_key`` that work;
-- it is published as source alone, whose setup.py runs ``sudo chmod -R 777`` on the folder that
-  its modules are then installed to: where that succeeds, every local user may change what a
-  process imports that holds grants and keys. What is called from here needs none of it.
+  ``derive_encryption_key`` and an ``override_encryption_key`` that work.
+
+Why this very version: docs/adr/0011-uplink-python.md.
 
 Whatever the library hands out is copied and given back here, or by ``Owned`` at its end.
 """

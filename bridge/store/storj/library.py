@@ -97,7 +97,7 @@ def load() -> ctypes.CDLL:
 def _give_to_uplink_python(library: ctypes.CDLL) -> None:
     """Make this the library that every ``Uplink()`` takes, which looks for one of its own else.
 
-    uplink-python 1.2.2.0 keeps the first ``Uplink`` made in a private class attribute, and later
+    uplink-python 1.1.0.1 keeps the first ``Uplink`` made in a private class attribute, and later
     ones take their ``m_libuplink`` from it.
     """
     if vars(Uplink).get("_Uplink__instance", Uplink) is not None:
