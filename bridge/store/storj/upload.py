@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from typing import NoReturn
 
 from bridge.store import deadline
 from bridge.store.api import (
@@ -14,6 +15,7 @@ from bridge.store.api import (
     ObjectInfo,
     PartInfo,
     StoreError,
+    Unavailable,
     UploadBroken,
     check_metadata,
 )
@@ -29,6 +31,17 @@ an upload of Storj's own must know when it begins.
 
 _ABORT_SECONDS = 5.0
 """Longest an abort asks the satellite to forget an upload; after a day it forgets by itself."""
+
+
+def _end_by(error: StoreError) -> NoReturn:
+    """Raise what ``error`` means for the upload that it has ended.
+
+    A limit or a missing right means itself. What may pass is UploadBroken, since the content is
+    lost and calling again in vain.
+    """
+    if isinstance(error, (Unavailable, NotFound)) and not isinstance(error, UploadBroken):
+        raise UploadBroken(f"the upload broke: {error}", key=error.key) from error
+    raise error
 
 
 class PartStream:
@@ -50,7 +63,7 @@ class PartStream:
                 self._bucket.write(part, data, self._key)
             except StoreError as error:
                 self._throw_away()
-                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+                _end_by(error)
             self._size += len(data)
 
     def commit(self, etag: str) -> PartInfo:
@@ -61,7 +74,7 @@ class PartStream:
             except NotFound:
                 raise  # the whole upload is gone
             except StoreError as error:
-                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+                _end_by(error)
         return PartInfo(self._number, self._size, etag)
 
     def abort(self) -> None:
@@ -70,6 +83,11 @@ class PartStream:
         if part is not None:
             self._bucket.library.end("stop", part)  # a write that waits for the network fails now
         with self._lock:
+            self._throw_away()
+
+    def __del__(self) -> None:
+        # A part that was dropped holds memory and connections on the other side.
+        if hasattr(self, "_part"):
             self._throw_away()
 
     def _open(self) -> int:
@@ -113,7 +131,7 @@ class StorjUpload:
                 self._stream.write(data)
             except StoreError as error:
                 self._broken = True
-                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+                _end_by(error)
 
     def _begin(self) -> None:
         self._upload_id = self._bucket.create_multipart(self._key)
@@ -142,7 +160,7 @@ class StorjUpload:
                 stream.commit("")
             except StoreError as error:
                 self._broken = True
-                raise UploadBroken(f"the upload broke: {error}", key=self._key) from error
+                _end_by(error)
         tried, self._tried = self._tried, True
         try:
             return self._bucket.complete_multipart(

@@ -42,7 +42,7 @@ func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int
 			}
 			_ = d.streams.Close() // the next try has its own
 		}
-		return err
+		return s.missing(d.ctx, err)
 	})
 	if failed != nil {
 		d.close()

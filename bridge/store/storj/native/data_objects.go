@@ -247,5 +247,5 @@ func withStore(handle C.size_t, milliseconds C.int64_t, call func(context.Contex
 	}
 	ctx, cancel := s.within(milliseconds)
 	defer cancel()
-	return newErrorIn(ctx, call(ctx, s))
+	return newErrorIn(ctx, s.missing(ctx, call(ctx, s)))
 }

@@ -55,7 +55,11 @@ func bridge_write(handle C.size_t, data *C.uint8_t, size C.size_t, milliseconds 
 	return p.step(milliseconds, func() error {
 		written, err := p.upload.Write(given(data, size))
 		if err == nil && written != int(size) {
-			return io.ErrShortWrite
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			// It says that sending has ended; why, only Commit says, which can but fail now.
+			err = errors.Join(p.upload.Commit(), err)
 		}
 		return err
 	})

@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -67,6 +68,8 @@ type store struct {
 	scheduling scheduler.Options
 	pools      []*rpcpool.Pool
 	uploads    uploads
+	// bucketSeen is whether the bucket was there when it was last doubted.
+	bucketSeen atomic.Bool
 	// ctx ends when the store is closed, and with it every call.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -173,6 +176,23 @@ func (s *store) satellite(ctx context.Context, ask func(*metaclient.Client) erro
 	if closing := client.Close(); err == nil {
 		err = closing
 	}
+	return err
+}
+
+// missing is err, unless that says "no such object" because the whole bucket is not there, of which
+// the satellite says the same. It is asked once: a bucket that goes later has been emptied before.
+func (s *store) missing(ctx context.Context, err error) error {
+	if err == nil || s.bucketSeen.Load() || codeOf(err) != C.UPLINK_ERROR_OBJECT_NOT_FOUND {
+		return err
+	}
+	asking := s.satellite(ctx, func(client *metaclient.Client) error {
+		_, err := client.GetBucket(ctx, metaclient.GetBucketParams{Name: []byte(s.bucket)})
+		return err
+	})
+	if asking != nil {
+		return asking
+	}
+	s.bucketSeen.Store(true)
 	return err
 }
 

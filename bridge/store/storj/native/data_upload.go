@@ -37,7 +37,8 @@ func (s *store) put(ctx context.Context, key string, content []byte, metadata ma
 		return made, err
 	}
 	if _, err = upload.Write(content); err != nil {
-		return made, errors.Join(err, upload.Abort())
+		// It says that sending has ended; why, only Commit says, which can but fail now.
+		return made, errors.Join(upload.Commit(), err)
 	}
 	if err = upload.Commit(); err != nil {
 		return made, err
