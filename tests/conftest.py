@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.files.vault import OpenNew, storj_vault
 from tests.network import building
 from tests.network.client import Network
 from tests.network.errors import GoMissing, NetworkError
@@ -18,6 +20,14 @@ from tests.tools import missing
 # An example's time says more about what else the machine does than about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--store",
+        choices=("memory", "local", "storj"),
+        help="run the suites of stores, trees and doors on this store, instead of the usual ones",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +47,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     Building takes minutes, which a test's time limit does not have.
     """
     config = session.config
-    wanted = config.getoption("store", default=None) == "storj" or any(
-        "network_program" in getattr(item, "fixturenames", ()) for item in session.items
-    )
+    wanted = any(_needs_network(item) for item in session.items)
     if not wanted or config.option.collectonly:
         return
     try:
@@ -47,6 +55,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     except NetworkError:
         # Building again, which the fixture does, tells the tests that need it.
         return
+
+
+def _needs_network(item: pytest.Item) -> bool:
+    if "network_program" in getattr(item, "fixturenames", ()):
+        return True
+    if "open_new" in getattr(item, "fixturenames", ()):
+        return bool(item.config.getoption("--store") == "storj")
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return str(params.get("tree", "")).startswith("storj")
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +92,9 @@ def storj_project(network: Network) -> Iterator[Project]:
     """A project of the network for one test; afterwards the network is whole again."""
     yield network.new_project()
     network.restore()
+
+
+@pytest.fixture(scope="session")
+def storj_vaults(network: Network) -> OpenNew:
+    """Opens vaults on the network, each in a bucket of its own."""
+    return partial(storj_vault, network, network.new_project())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from bridge.files.api import Entry, FileTree
 from bridge.files.errors import IntoItself, NoSuchParent
@@ -73,6 +75,19 @@ property_sets = st.dictionaries(st.sampled_from(sorted(PROPERTIES)), st.integers
 )
 removals = st.frozensets(st.sampled_from(sorted(PROPERTIES)))
 mtimes = st.one_of(st.none(), st.integers(0, 2_000_000_000).map(float))
+
+
+def run_machine(make: Callable[[], RuleBasedStateMachine], *, examples: int, steps: int) -> None:
+    """Run the machines that ``make`` makes; no example has a time limit."""
+    run_state_machine_as_test(
+        make,  # type: ignore[arg-type] # it says so: any factory will do
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 def walk(tree: FileTree, where: Path | None = None) -> Iterator[tuple[Path, Entry]]:

@@ -16,7 +16,7 @@ from bridge.files.api import FileTree
 from bridge.files.errors import DamagedFile, FileError
 from bridge.files.path import Path
 from tests.files.script import names, path, read, run, write
-from tests.files.vault import LAYOUT, Vault, check_clean, memory_vault
+from tests.files.vault import LAYOUT, OpenNew, Vault, check_clean
 from tests.store.objects import read as read_object
 from tests.store.objects import write as write_object
 
@@ -113,11 +113,13 @@ class TestEntries:
         vault.store.set_metadata(key, old, vault.store.stat(key).version)
         check_damaged(vault, "/f")
 
-    def test_of_another_tenant_are_damaged(self, vault: Vault, tmp_path: FilePath) -> None:
+    def test_of_another_tenant_are_damaged(
+        self, vault: Vault, open_new: OpenNew, tmp_path: FilePath
+    ) -> None:
         (tmp_path / "other").mkdir()
         run(vault.tree(), "write /f mine")
         key = vault.key_of("f")
-        with memory_vault(tmp_path / "other") as other:
+        with open_new(tmp_path / "other") as other:
             write(other.tree(), "/f", b"theirs")
             theirs = other.key_of("f")
             write_object(

@@ -20,6 +20,8 @@ from bridge.files.errors import (
 from bridge.files.path import Path
 from tests.files.script import drain, names, path, read, run, snapshot, write
 
+MORE_TREES = ["storj", "storj apart"]
+
 SCRIPTS = {
     "an empty tree": "folder /, list /, none /a, stat /a/b want no-such-file",
     "folders": "mkdir /a, mkdir /a/b, mkdir /a/b/c, list / a, list /a b, list /a/b c, list /a/b/c",

@@ -14,9 +14,8 @@ from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bridge.files.errors import FileError, StorageUnavailable
 from bridge.files.path import Path
@@ -33,11 +32,12 @@ from tests.files.machines import (
     picture,
     property_sets,
     removals,
+    run_machine,
 )
 from tests.files.model_tree import ModelTree
 from tests.files.script import drain, path, read, run, snapshot, write
 from tests.files.scripted_store import CHANGES, Call, ScriptedStore, fail
-from tests.files.vault import LAYOUT, Vault, check_clean, memory_vault
+from tests.files.vault import LAYOUT, OpenNew, Vault, check_clean
 
 BIG = {"{x}p": "v" * 4_000}
 
@@ -83,11 +83,11 @@ def failing(store: ScriptedStore, fault: Fault | None) -> Any:
 class FaultMachine(RuleBasedStateMachine):
     """A tree on a failing store beside a model of what was acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_new: OpenNew) -> None:
         super().__init__()
         self.stack = contextlib.ExitStack()
         folder = FilePath(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.vault: Vault = self.stack.enter_context(memory_vault(folder))
+        self.vault: Vault = self.stack.enter_context(open_new(folder))
         self.store = ScriptedStore(self.vault.store)
         self.tree = self.vault.tree(self.store)
         self.model = ModelTree()
@@ -235,21 +235,14 @@ class FaultMachine(RuleBasedStateMachine):
         assert self.seen(self.tree) == self.seen(self.model)
 
 
-FaultMachine.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-TestNothingAcknowledgedIsLost = FaultMachine.TestCase
+def test_nothing_acknowledged_is_lost(open_new: OpenNew) -> None:
+    run_machine(lambda: FaultMachine(open_new), examples=25, steps=20)
 
 
 @pytest.mark.timeout(7200)
 @pytest.mark.long
-def test_nothing_acknowledged_is_lost_over_many_runs() -> None:
-    run_state_machine_as_test(
-        FaultMachine, settings=settings(FaultMachine.TestCase.settings, max_examples=2_000)
-    )
+def test_nothing_acknowledged_is_lost_over_many_runs(open_new: OpenNew) -> None:
+    run_machine(lambda: FaultMachine(open_new), examples=2_000, steps=20)
 
 
 SCRIPTS = [

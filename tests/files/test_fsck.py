@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -15,7 +16,7 @@ from bridge.state.api import LeaseName, Touch
 from bridge.state.database import open_state
 from tests.files.script import names, path, read, run, snapshot, write
 from tests.files.scripted_store import Call, ScriptedStore
-from tests.files.vault import LAYOUT, Vault, check_clean, memory_vault
+from tests.files.vault import LAYOUT, OpenNew, Vault, check_clean
 from tests.store.objects import read as read_object
 from tests.store.objects import write as write_object
 
@@ -205,10 +206,12 @@ def test_a_removed_folder_that_waits_for_the_reaper_is_no_problem(vault: Vault) 
 
 
 @pytest.mark.parametrize("script", ["move /a/b /i2", "move /a /c/a", "delete /c", "copy /a /n"])
-def test_it_takes_nothing_that_changes_while_it_looks(vault: Vault, script: str) -> None:
+def test_it_takes_nothing_that_changes_while_it_looks(
+    open_new: OpenNew, tmp_path: FilePath, script: str
+) -> None:
     """The change comes in after each of its looks in turn."""
     for number in range(100):
-        with _another(vault, number) as each:
+        with _another(open_new, tmp_path / str(number)) as each:
             prepared(each)
             store = ScriptedStore(each.store)
             stranger = each.tree()
@@ -233,10 +236,9 @@ def _run_late(tree: VaultTree, script: str, _call: Call) -> None:
     run(tree, script)
 
 
-def _another(vault: Vault, number: int) -> AbstractContextManager[Vault]:
-    folder = vault.folder / f"fsck-{number}"
+def _another(open_new: OpenNew, folder: FilePath) -> AbstractContextManager[Vault]:
     folder.mkdir()
-    return memory_vault(folder)
+    return open_new(folder)
 
 
 def test_the_state_can_be_lost(vault: Vault) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path as FilePath
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -25,7 +24,6 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
-    run_state_machine_as_test,
 )
 
 from bridge.files.api import Entry, Reader, Writer
@@ -44,11 +42,12 @@ from tests.files.machines import (
     picture,
     property_sets,
     removals,
+    run_machine,
     walk,
 )
 from tests.files.model_tree import ModelTree
 from tests.files.script import drain
-from tests.files.vault import Vault, check_clean, memory_vault
+from tests.files.vault import OpenNew, Vault, check_clean
 from tests.store.faulty import FaultyStore, RandomFaults
 
 
@@ -66,8 +65,9 @@ class TreeMachine(RuleBasedStateMachine):
     writers = Bundle("writers")
     readers = Bundle("readers")
 
-    def __init__(self) -> None:
+    def __init__(self, open_new: OpenNew) -> None:
         super().__init__()
+        self.open_new = open_new
         self.stack = contextlib.ExitStack()
         folder = FilePath(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.vault: Vault = self.stack.enter_context(self.make_vault(folder))
@@ -85,7 +85,7 @@ class TreeMachine(RuleBasedStateMachine):
 
     def make_vault(self, folder: FilePath) -> AbstractContextManager[Vault]:
         """An empty vault."""
-        return memory_vault(folder)
+        return self.open_new(folder)
 
     def teardown(self) -> None:
         try:
@@ -317,10 +317,10 @@ class LostAnswersMachine(TreeMachine):
     The wrapper that tries again makes all of it good, if the tree knows its own work again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, open_new: OpenNew) -> None:
         retried = frozenset(get_args(Operation)) - {"write", "write_part"}
         self.faults = RandomFaults(random.Random(1), 0.2, retried)
-        super().__init__()
+        super().__init__(open_new)
 
     def opened(self) -> VaultTree:
         faulty = FaultyStore(self.vault.store, self.faults)
@@ -336,28 +336,22 @@ class BodiesApartMachine(LostAnswersMachine):
     """The same with large files' bodies apart from their entries."""
 
     def make_vault(self, folder: FilePath) -> AbstractContextManager[Vault]:
-        return memory_vault(folder, standalone=65_000)
+        return self.open_new(folder, standalone=65_000)
 
 
-BodiesApartMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+@pytest.mark.parametrize(
+    ("machine", "examples"), [(TreeMachine, 30), (LostAnswersMachine, 30), (BodiesApartMachine, 15)]
 )
-TreeMachine.TestCase.settings = LostAnswersMachine.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-TestTheTreeBehavesAsTheModel = TreeMachine.TestCase
-TestItDoesSoWhenAnswersAreLost = LostAnswersMachine.TestCase
-TestItDoesSoWithBodiesApart = BodiesApartMachine.TestCase
+def test_the_tree_behaves_as_the_model(
+    open_new: OpenNew, machine: type[TreeMachine], examples: int
+) -> None:
+    run_machine(lambda: machine(open_new), examples=examples, steps=30)
 
 
 @pytest.mark.timeout(7200)
 @pytest.mark.long
 @pytest.mark.parametrize("machine", [TreeMachine, LostAnswersMachine, BodiesApartMachine])
-def test_the_tree_behaves_as_the_model_over_many_runs(machine: type[TreeMachine]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(TreeMachine.TestCase.settings, max_examples=2_000),
-    )
+def test_the_tree_behaves_as_the_model_over_many_runs(
+    open_new: OpenNew, machine: type[TreeMachine]
+) -> None:
+    run_machine(lambda: machine(open_new), examples=2_000, steps=30)

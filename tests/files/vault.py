@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path as FilePath
+from typing import Protocol
+
+import pytest
 
 from bridge.crypto.age import generate_identity
 from bridge.crypto.keyring import Keyring
@@ -24,6 +27,9 @@ from bridge.state.database import open_state
 from bridge.store.api import ObjectStore
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
+from tests.network.client import Network
+from tests.network.values import Project
+from tests.store.storj.opening import open_bucket
 
 PREFIX = "v/"
 LAYOUT = Layout(PREFIX)
@@ -42,6 +48,16 @@ class Clock:
     def forward(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
+
+
+class NetworkClock(Clock):
+    """The time by which a satellite dates objects, ahead of it by what was told to pass."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def __call__(self) -> float:
+        return time.time() + self.now
 
 
 def make_keys() -> VaultKeys:
@@ -146,18 +162,39 @@ def memory_vault(folder: FilePath, *, standalone: int = STANDALONE) -> Iterator[
 
 
 @contextmanager
-def apart_vault(folder: FilePath) -> Iterator[Vault]:
-    """A vault in memory whose bodies stand apart from their entries, as those of huge files do."""
-    with memory_vault(folder, standalone=1) as vault:
+def local_vault(folder: FilePath, *, standalone: int = STANDALONE) -> Iterator[Vault]:
+    """A vault on the local disk, all in ``folder``."""
+    clock = Clock()
+    with opened(LocalStore(folder / "store", clock=clock), folder, clock) as vault:
+        vault.standalone = standalone
         yield vault
 
 
 @contextmanager
-def local_vault(folder: FilePath) -> Iterator[Vault]:
-    """A vault on the local disk, all in ``folder``."""
-    clock = Clock()
-    with opened(LocalStore(folder / "store", clock=clock), folder, clock) as vault:
+def storj_vault(
+    network: Network, project: Project, folder: FilePath, *, standalone: int = STANDALONE
+) -> Iterator[Vault]:
+    """A vault in a new bucket of ``project``, its state in ``folder``."""
+    with opened(open_bucket(network, project), folder, NetworkClock()) as vault:
+        vault.standalone = standalone
         yield vault
+
+
+class OpenNew(Protocol):
+    """Opens a new vault on one kind of store, its state in ``folder``."""
+
+    def __call__(
+        self, folder: FilePath, *, standalone: int = ...
+    ) -> AbstractContextManager[Vault]: ...
+
+
+def on_store(name: str, request: pytest.FixtureRequest) -> OpenNew:
+    """What opens vaults on the store that ``--store`` calls ``name``."""
+    if name == "storj":
+        # Only now is the network started.
+        found: OpenNew = request.getfixturevalue("storj_vaults")
+        return found
+    return {"memory": memory_vault, "local": local_vault}[name]
 
 
 def check_clean(vault: Vault) -> None:

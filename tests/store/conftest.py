@@ -1,4 +1,4 @@
-"""``--store NAME`` runs the conformance suite on one store only; a local store to look into."""
+"""Which stores the conformance suite runs on; a local store to look into."""
 
 from __future__ import annotations
 
@@ -16,9 +16,26 @@ pytest.register_assert_rewrite(
 
 from bridge.store.local import LocalStore  # noqa: E402 - after the line above
 
+SUITE = Path(__file__).parent / "test_conformance.py"
+STORJ_SUITE = SUITE.parent / "storj" / SUITE.name
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--store", default="", help="run store conformance on this store only")
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--store``, deselect the conformance suite on every other store."""
+    only = config.getoption("--store")
+    others = [item for item in items if only and _conforming(item) not in (None, only)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+def _conforming(item: pytest.Item) -> str | None:
+    """The store whose conformance ``item`` tests, None if it is another kind of test."""
+    if item.path == STORJ_SUITE:
+        return "storj"
+    if item.path == SUITE and isinstance(item, pytest.Function):
+        return str(item.callspec.params["store"])
+    return None
 
 
 @pytest.fixture

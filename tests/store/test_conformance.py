@@ -31,13 +31,7 @@ STORES: dict[str, Callable[[Path], ObjectStore]] = {
 }
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on each store, or on the one that ``--store`` names."""
-    only = metafunc.config.getoption("--store", default="")
-    metafunc.parametrize("store", [only] if only else sorted(STORES), indirect=True)
-
-
-@pytest.fixture
+@pytest.fixture(params=sorted(STORES))
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     made = STORES[request.param](tmp_path)
     yield made

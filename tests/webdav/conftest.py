@@ -1,4 +1,4 @@
-"""Servers to test the door on: over the model, and over a vault in memory."""
+"""Servers to test the door on: over the model, and over a vault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.files.api import FileTree
 from bridge.state.api import Locks
 from bridge.state.database import open_state
 from tests.files.model_tree import ModelTree
-from tests.files.vault import memory_vault
+from tests.files.vault import on_store
 from tests.webdav.client import Client
 from tests.webdav.server import Running, running
 
@@ -23,14 +23,26 @@ def locks(tmp_path: FilePath) -> Iterator[Locks]:
     state.close()
 
 
-@pytest.fixture(params=["model", "vault"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on the model and on a vault, and on what a module has in ``MORE_TREES``, or on one store.
+
+    That is the one which ``--store`` names.
+    """
+    if "tree" in metafunc.fixturenames:
+        only = metafunc.config.getoption("--store")
+        more = getattr(metafunc.module, "MORE_TREES", ())
+        trees = [only] if only else ["model", "memory", *more]
+        metafunc.parametrize("tree", trees, indirect=True)
+
+
+@pytest.fixture
 def tree(request: pytest.FixtureRequest, tmp_path: FilePath) -> Iterator[FileTree]:
     if request.param == "model":
         yield ModelTree()
         return
     folder = tmp_path / "vault"
     folder.mkdir()
-    with memory_vault(folder) as vault:
+    with on_store(request.param, request)(folder) as vault:
         yield vault.tree()
 
 

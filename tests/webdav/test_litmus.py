@@ -11,6 +11,7 @@ import pytest
 from tests.tools import require_tool
 from tests.webdav.server import Running
 
+MORE_TREES = ["storj"]
 SUITES = {"basic": 16, "copymove": 13, "props": 30, "locks": 41, "http": 4}
 
 
