@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bridge.store.api import Download, StoreError, Unavailable, Upload, UploadBroken
+from bridge.store.api import Download, ObjectStore, StoreError, Unavailable, Upload, UploadBroken
 from bridge.store.deadline import deadline
 from bridge.store.retrying import RetryingStore
 from bridge.store.storj.store import StorjStore
@@ -79,7 +79,7 @@ def _send(store: StorjStore, key: str, pause: float = 0.0) -> None:
         raise
 
 
-def _get(store: StorjStore, key: str, pause: float = 0.0) -> bytes:
+def _get(store: ObjectStore, key: str, pause: float = 0.0) -> bytes:
     content = bytearray()
     buffer = memoryview(bytearray(PIECE))
     with store.get(key) as download:
@@ -162,6 +162,38 @@ def test_nodes_are_cut_off_one_by_one_many_times(network: Network, store: StorjS
     _rounds(network, store, _one_node_at_a_time(network), 15)
 
 
+def _without_one(network: Network, store: StorjStore, node: str) -> None:
+    """A node gone in mid-transfer is one too few for nobody: any two of the four will do."""
+    upload = store.put(node)
+    upload.write(CONTENT[: 4 << 20])
+    network.cut(node)
+    for start in range(4 << 20, len(CONTENT), PIECE):
+        upload.write(CONTENT[start : start + PIECE])
+    upload.commit({})
+    assert _get(store, node) == CONTENT  # it has a piece less
+    network.restore()
+    content = bytearray()
+    buffer = memoryview(bytearray(PIECE))
+    with store.get(node) as download:
+        while count := download.readinto(buffer):
+            content += buffer[:count]
+            if len(content) <= PIECE:
+                network.cut(node)
+    network.restore()
+    assert content == CONTENT
+
+
+def test_one_node_less_is_not_noticed(network: Network, store: StorjStore) -> None:
+    _without_one(network, store, NODES[1])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_any_node_less_is_not_noticed(network: Network, store: StorjStore) -> None:
+    for node in 5 * NODES:
+        _without_one(network, store, node)
+
+
 def _resets(network: Network) -> Callable[[int], object]:
     """Resets every connection."""
 
@@ -179,6 +211,18 @@ def test_connections_are_reset(network: Network, store: StorjStore) -> None:
 @pytest.mark.timeout(600)
 def test_connections_are_reset_many_times(network: Network, store: StorjStore) -> None:
     _rounds(network, store, _resets(network), 15)
+
+
+def test_a_retried_download_goes_on_where_it_broke_off(network: Network, store: StorjStore) -> None:
+    write(store, "there", CONTENT)
+    content = bytearray()
+    buffer = memoryview(bytearray(PIECE))
+    with RetryingStore(store, longest=0.5).get("there") as download:
+        while count := download.readinto(buffer):
+            if len(content) // (8 << 20) != (len(content) + count) // (8 << 20):
+                network.reset(*NODES, "satellite")
+            content += buffer[:count]
+    assert content == CONTENT
 
 
 def test_without_any_node_transfers_are_unavailable(network: Network, store: StorjStore) -> None:
