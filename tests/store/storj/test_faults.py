@@ -213,6 +213,7 @@ def test_connections_are_reset_many_times(network: Network, store: StorjStore) -
     _rounds(network, store, _resets(network), 15)
 
 
+@pytest.mark.long
 def test_a_retried_download_goes_on_where_it_broke_off(network: Network, store: StorjStore) -> None:
     write(store, "there", CONTENT)
     content = bytearray()
