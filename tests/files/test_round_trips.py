@@ -16,6 +16,7 @@ import pytest
 
 from bridge.app import Services
 from bridge.files.api import FileTree
+from bridge.files.errors import NoSuchFile
 from bridge.files.path import Path
 from bridge.settings import load
 from bridge.telemetry.metrics import Metrics
@@ -118,6 +119,8 @@ def test_folders(asked: Asked, services: Callable[[], Services]) -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: put(tree, f"f/{number}", 1), range(FILES)))
     tree = services().tree
+    with pytest.raises(NoSuchFile):
+        tree.stat(path("nothing"))  # the first one of a store costs one more: is there a bucket?
     assert asked(lambda: list(tree.list(path("f")))) == Cost(2, 2)
     assert asked(lambda: list(tree.list(path("f")))) == Cost(0, 0)
     # The third: is anything at the target?
