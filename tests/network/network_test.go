@@ -176,6 +176,8 @@ func configureSatellite(_ *zap.Logger, _ int, config *satellite.Config) {
 	// A node that was cut for minutes is a node of the network as soon as it is back.
 	config.Overlay.Node.OnlineWindow = 4 * time.Hour
 	config.Repairer.OnlineWindow = 4 * time.Hour
+	// A node reports once an hour; testplanet's satellites disqualify it after some minutes.
+	config.StrayNodes.EnableDQ = false
 }
 
 func configureNode(config *storagenode.Config, proxy string) {
