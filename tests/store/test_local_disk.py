@@ -205,7 +205,7 @@ def test_a_version_is_not_taken_for_that_of_a_replaced_object(
 
 
 def test_the_deepest_key_goes_through_every_operation(root: Path, store: LocalStore) -> None:
-    deep = "x/" * (COMPONENTS_LIMIT - 1) + "x" * 1_000
+    deep = "x/" * (COMPONENTS_LIMIT - 1) + "x"
     upload_id = store.create_multipart(deep)
     put_part(store, deep, upload_id, 1, b"part")
     info = store.complete_multipart(deep, upload_id, {})
