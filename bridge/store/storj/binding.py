@@ -21,16 +21,13 @@ from bridge.store.api import (
     PartInfo,
     Unavailable,
 )
+from bridge.store.storj import control
 from bridge.store.storj.errors import meaning
 from bridge.store.storj.library import load
 
 
 class _Bytes(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("size", c_size_t))
-
-
-class _Error(ctypes.Structure):
-    _fields_ = (("code", c_int32), ("message", c_char_p))
 
 
 class _Options(ctypes.Structure):
@@ -81,7 +78,7 @@ class Library:
         self._failing = {}
         for name, arguments in _CAN_FAIL.items():
             function = loaded[f"bridge_{name}"]
-            function.argtypes, function.restype = arguments, POINTER(_Error)
+            function.argtypes, function.restype = arguments, POINTER(control.ErrorStruct)
             self._failing[name] = function
         self._ending = {}
         for name in _CANNOT_FAIL:
@@ -90,16 +87,15 @@ class Library:
             self._ending[name] = function
         self._free = loaded.bridge_free
         self._free.argtypes, self._free.restype = (_Bytes,), None
-        self._free_error = loaded.uplink_free_error
-        self._free_error.argtypes, self._free_error.restype = (POINTER(_Error),), None
 
     def call(self, name: str, *arguments: object, key: str = "") -> None:
         """Call a function; raises the StoreError it returns, about ``key``."""
         failed = self._failing[name](*arguments)
         if failed:
-            code, said = failed.contents.code, failed.contents.message or b""
-            self._free_error(failed)
-            raise meaning(code, said.decode(errors="replace"), key=key)
+            try:
+                control.settle(failed)
+            except control.Failed as error:
+                raise meaning(error.code, error.said, key=key) from None
 
     def end(self, name: str, handle: int) -> None:
         """Call a function that takes a handle and cannot fail."""

@@ -195,13 +195,17 @@ def _raise(error: Any) -> None:
         raise Failed(error.contents.code, said.decode(errors="replace"))
 
 
-def do(name: str, *arguments: object) -> None:
-    """Call what returns an error or nothing."""
-    error = _call(name, *arguments)
+def settle(error: Any) -> None:
+    """Raise Failed when ``error`` (a pointer that a call returned) is one; it is given back."""
     try:
         _raise(error)
     finally:
         _call("uplink_free_error", error)
+
+
+def do(name: str, *arguments: object) -> None:
+    """Call what returns an error or nothing."""
+    settle(_call(name, *arguments))
 
 
 def text(name: str, *arguments: object) -> str:

@@ -58,7 +58,6 @@ var encryptionParameters = storj.EncryptionParameters{
 // client; both share the same connections.
 type store struct {
 	bucket    string
-	access    *uplink.Access
 	project   *uplink.Project
 	grant     *grant.Access
 	userAgent string
@@ -83,7 +82,8 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 			s.close()
 		}
 	}()
-	if s.access, err = parseAccess(serialized); err != nil {
+	access, err := parseAccess(serialized)
+	if err != nil {
 		return nil, err
 	}
 	// The grant again: uplink keeps its keys to itself.
@@ -118,7 +118,7 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 	}
 	ctx := testuplink.WithConcurrentSegmentUploadsConfig(s.ctx,
 		testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: s.scheduling})
-	if s.project, err = config.OpenProject(ctx, s.access); err != nil {
+	if s.project, err = config.OpenProject(ctx, access); err != nil {
 		return nil, err
 	}
 	if s.userAgent, err = version.AppendVersionToUserAgent(config.UserAgent); err != nil {
