@@ -14,13 +14,20 @@ from bridge.store.memory import MemoryStore
 from bridge.store.metered import MeteredStore
 from bridge.store.retrying import RetryingStore
 from bridge.store.storj.access import Access
+from bridge.store.storj.binding import limit_memory
 from bridge.store.storj.facts import Place
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
-from bridge.store.storj.store import StorjOptions, StorjStore
+from bridge.store.storj.store import SEGMENT, StorjOptions, StorjStore
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.secret_files import SecretFileError, read_secret
 from bridge.tenants.vault import vault_prefix
+
+_OTHER_BYTES = 128 << 20
+"""Memory of Storj's client for all but uploads."""
+
+_BLOCKS = 2 << 20
+"""Bytes of an upload to a store that keeps none: one block comes while one is written."""
 
 
 class CannotOpen(Exception):
@@ -75,6 +82,7 @@ def _open_storj(settings: Settings, create: bool) -> ObjectStore:
             raise CannotOpen(f"store: {unfit}")
         if create:
             access.ensure_bucket(place.bucket, user_agent)
+        limit_memory(settings.limits.upload_bytes + _OTHER_BYTES)
         return StorjStore(
             text,
             place.bucket,
@@ -113,6 +121,14 @@ def user_agent_of(configured: Store) -> str:
     """By what name Storj knows this program; the first product is who is credited."""
     ours = f"storj-bridge/{__version__}"
     return f"{configured.partner} {ours}" if configured.partner else ours
+
+
+def upload_bytes(configured: Store) -> int:
+    """Bytes of memory that one upload holds at most, however long it is."""
+    if configured.kind == "storj":
+        # While so many segments are sent, the next one fills.
+        return (configured.segments_at_once + 1) * SEGMENT
+    return _BLOCKS
 
 
 def free_bytes(settings: Settings) -> int | None:

@@ -49,9 +49,9 @@ def test_an_unknown_table_is_an_error(tmp_path: Path) -> None:
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     found = problems(
-        tmp_path, LEAST + '[limits]\nuploads = 0\nqueue = "many"\n[log]\nlevel = "x"\n'
+        tmp_path, LEAST + '[limits]\nupload_bytes = 0\nqueue = "many"\n[log]\nlevel = "x"\n'
     )
-    assert [p.split(": ")[1] for p in found] == ["limits.uploads", "limits.queue", "log.level"]
+    assert [p.split(": ")[1] for p in found] == ["limits.upload_bytes", "limits.queue", "log.level"]
 
 
 def test_an_unknown_variable_of_the_environment_is_an_error(

@@ -119,3 +119,17 @@ def _content_length(request: web.BaseRequest) -> int | None:
         # RFC 9112, section 6.1: what is not understood would be stored still coded.
         raise Refused(501, "no transfer coding but chunked is understood", close=True)
     return None
+
+
+def promised_length(request: web.BaseRequest) -> int | None:
+    """Bytes that the body will have: by Content-Length, or as the Finder says for a chunked one.
+
+    None where nothing is promised. Raises Refused.
+    """
+    length = _content_length(request)
+    expected = request.headers.get("X-Expected-Entity-Length")
+    if length is not None or expected is None:
+        return length
+    if not (expected.isascii() and expected.isdigit() and len(expected) < 20):
+        raise Refused(400, "X-Expected-Entity-Length is no number")
+    return int(expected)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import structlog
 from aiohttp import web
 
 from bridge.http.answer import refusal
-from bridge.http.errors import Overloaded
+from bridge.http.body import promised_length
+from bridge.http.errors import Overloaded, Refused
+from bridge.serve.turns import Turns
 from bridge.telemetry.metrics import Metrics
 from bridge.webdav import Served
 
@@ -22,13 +24,14 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Front:
     """What stands before one door.
 
-    ``uploads``: PUTs that may stream at once; ``wait``: seconds one waits for its turn before 503.
+    ``turns``: whose turn it is to upload; ``wait``: seconds that a PUT waits for its turn before
+    503. It waits before the door asks for its body: a client that expects 100 has sent nothing yet.
     """
 
-    def __init__(self, metrics: Metrics, *, door: str, uploads: int, wait: float) -> None:
+    def __init__(self, metrics: Metrics, *, door: str, turns: Turns, wait: float) -> None:
         self._metrics = metrics
         self._door = door
-        self._turns = asyncio.Semaphore(uploads)
+        self._turns = turns
         self._wait = wait
         self.uploads = 0
         """PUTs under way."""
@@ -54,18 +57,21 @@ class Front:
 
     async def _in_turn(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            async with asyncio.timeout(self._wait):
-                await self._turns.acquire()
-        except TimeoutError:
-            busy = Overloaded("too many uploads at once; try again")
-            busy.close = True  # its body has not been read
-            return refusal(busy)
-        self.uploads += 1
-        try:
-            return await handler(request)
-        finally:
-            self.uploads -= 1
-            self._turns.release()
+            size = promised_length(request)
+        except Refused:
+            size = 0  # the door refuses it in its own way, and reads no body
+        async with AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._turns.turn(size, self._wait))
+            except TimeoutError:
+                busy = Overloaded("too many uploads at once; try again")
+                busy.close = True  # its body has not been read
+                return refusal(busy)
+            self.uploads += 1
+            try:
+                return await handler(request)
+            finally:
+                self.uploads -= 1
 
     def served(self, served: Served) -> None:
         """One line of the access log, and its figures; the target only at debug level."""

@@ -24,8 +24,9 @@ from bridge.serve.health import Health
 from bridge.serve.memory import limit_arenas
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
+from bridge.serve.turns import Turns
 from bridge.settings import Settings
-from bridge.stores import free_bytes, grant_text
+from bridge.stores import free_bytes, grant_text, upload_bytes
 from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
@@ -110,7 +111,8 @@ async def _serve(
     core.hold()
     core.start()
     workers = Workers.within(within, begin_quick=core.hold, begin_other=core.free)
-    front = Front(metrics, door="webdav", uploads=limits.uploads, wait=limits.queue_seconds)
+    turns = Turns(limits.upload_bytes, upload_bytes(settings.store))
+    front = Front(metrics, door="webdav", turns=turns, wait=limits.queue_seconds)
     door = WebDAVDoor(
         authenticator=services.authenticator,
         tree_for=lambda _credential: services.tree,
@@ -124,6 +126,7 @@ async def _serve(
         served=front.served,
     )
     metrics.watch("uploads", "PUTs under way.", lambda: front.uploads)
+    metrics.watch("upload_bytes", "Memory kept for PUTs under way.", lambda: turns.lent)
     metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: workers.outstanding)
     health = Health(
         services.checks(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -86,8 +86,8 @@ class Limits(Concern):
     """Most header fields of one request."""
     body_bytes: PositiveInt = 1 << 20
     """Longest request body of every verb but PUT."""
-    uploads: PositiveInt = 64
-    """PUTs that may stream at once."""
+    upload_bytes: Annotated[int, Field(ge=16 << 20)] = 1 << 30
+    """Memory that all uploads together may hold, in bytes; one more waits for its turn."""
     threads: PositiveInt = 32
     """Threads for short work on files, and as many for the blocks of large ones."""
     long_threads: PositiveInt = 8
@@ -123,7 +123,7 @@ class Store(Concern):
     partner: UserAgent | None = None
     """To whom Storj attributes what is stored."""
     segments_at_once: PositiveInt = 2
-    """64 MiB segments of one upload that are sent, and held in memory, at the same time."""
+    """64 MiB segments of one upload that are sent at the same time, and held in memory."""
     call_seconds: PositiveFloat = 60.0
     """How long one call to Storj may last, and a transfer stand still."""
     calls_at_once: PositiveInt = 64

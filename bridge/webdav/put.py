@@ -16,6 +16,7 @@ from aiohttp import web
 
 from bridge.files.api import Entry, Writer
 from bridge.files.errors import IsDirectory, NoSuchParent, StorageFull
+from bridge.http.body import promised_length
 from bridge.http.dates import http_date
 from bridge.http.errors import BodyCut, Refused
 from bridge.http.limits import BLOCK
@@ -110,7 +111,7 @@ async def put(call: Call) -> web.StreamResponse:
         raise Refused(400, "a part of a file cannot be written")
     if call.path.is_root:
         raise IsDirectory("a folder is there")
-    promised = _promised(call)
+    promised = promised_length(call.request)
     upload = _Upload(call, promised)
     length = call.body.length
     if length is not None and length <= BLOCK and not call.body.expects:
@@ -138,6 +139,8 @@ async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[
         while True:
             filled = await call.body.fill(block)
             received += filled
+            if promised is not None and received > promised:
+                break
             if writing is not None:
                 await writing
                 writing = None
@@ -169,18 +172,6 @@ def _abandon(call: Call, upload: _Upload) -> None:
 def _require_whole(received: int, promised: int | None) -> None:
     if promised is not None and received != promised:
         raise BodyCut(f"{received} bytes came of {promised} promised")
-
-
-def _promised(call: Call) -> int | None:
-    """The bytes that will come: by Content-Length, or as the Finder says for a chunked body."""
-    if call.body.length is not None:
-        return call.body.length
-    expected = call.header("X-Expected-Entity-Length")
-    if expected is not None:
-        if not (expected.isascii() and expected.isdigit() and len(expected) < 20):
-            raise Refused(400, "X-Expected-Entity-Length is no number")
-        return int(expected)
-    return None
 
 
 def _require_parent(call: Call) -> None:

@@ -111,6 +111,13 @@ class Library:
             self._free(given)
 
 
+def limit_memory(size: int) -> None:
+    """Say within how many bytes the library should keep; see ``native/memory.go``."""
+    limit = load().bridge_limit_memory
+    limit.argtypes, limit.restype = (c_int64,), None
+    limit(size)
+
+
 class Bucket:
     """One bucket, opened with an access grant. ``seconds``: how long a call may last at most."""
 

@@ -21,6 +21,9 @@ from bridge.store.storj.binding import Bucket
 from bridge.store.storj.download import StorjDownload
 from bridge.store.storj.upload import PartStream, StorjUpload
 
+SEGMENT = 64 << 20
+"""Bytes of a large object that are sent, paid for and held in memory together."""
+
 PAGE = 1_000
 """Entries the satellite sends at once, at most."""
 
@@ -32,9 +35,10 @@ class StorjOptions:
     """How the network is used.
 
     ``user_agent``: product and version (RFC 9110, section 10.1.5) to which Storj attributes what is
-    stored. ``segments_at_once``: 64 MiB segments of one upload that are sent, and held in memory,
-    at the same time. ``call_seconds``: how long one call may last, and how long a transfer may
-    stand still. ``home``: the prefix of what this program keeps, which the grant may be limited to.
+    stored. ``home``: the prefix of what this program keeps, which the grant may be limited to.
+    ``segments_at_once``: segments of one upload that are sent at the same time; so many, and the
+    next one, are held in memory. ``call_seconds``: how long one call may last, and how long a
+    transfer may stand still.
     """
 
     user_agent: str

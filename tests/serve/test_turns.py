@@ -1,0 +1,171 @@
+"""Turns of uploads: by memory, in order, and never lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bridge.serve.turns import SHORT, Lane, Turns
+
+SOON = 5.0
+"""Seconds that a turn waits which must come."""
+
+NEVER = 0.05
+"""Seconds that a turn waits which must not come."""
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+async def has_turn(turns: Turns, size: int | None) -> bool:
+    try:
+        async with turns.turn(size, NEVER):
+            return True
+    except TimeoutError:
+        return False
+
+
+@asynccontextmanager
+async def waiting(lane: Lane, size: int, order: list[int]) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that waits for ``size`` bytes, and then adds them to ``order``."""
+
+    async def wait() -> None:
+        async with lane.turn(size, SOON):
+            order.append(size)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    yield task
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_what_is_lent_never_exceeds_the_total() -> None:
+    async def work() -> None:
+        lane = Lane(100)
+        most = 0
+
+        async def one(size: int) -> None:
+            nonlocal most
+            async with lane.turn(size, SOON):
+                most = max(most, lane.lent)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(one(size % 60) for size in range(500)))
+        assert 60 <= most <= 100
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_who_asked_first_is_served_first_however_much_it_asks() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        async with AsyncExitStack() as stack, lane.turn(6, SOON):
+            for size in (8, 1, 2):  # the first does not fit; the others would
+                await stack.enter_async_context(waiting(lane, size, order))
+            await asyncio.sleep(NEVER)
+            assert order == []
+        assert order == [8, 1, 2]
+
+    run(work())
+
+
+def test_more_than_there_is_takes_all() -> None:
+    async def work() -> None:
+        lane = Lane(10)
+        async with lane.turn(1_000, SOON):
+            assert lane.lent == 10
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_who_gives_up_lets_the_next_one_pass() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        async with AsyncExitStack() as stack, lane.turn(6, SOON):
+            gone = await stack.enter_async_context(waiting(lane, 8, order))
+            await stack.enter_async_context(waiting(lane, 4, order))
+            gone.cancel()
+            await asyncio.sleep(NEVER)
+            assert order == [4]
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_a_turn_that_comes_to_one_just_cancelled_is_not_lost() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        async with AsyncExitStack() as stack:
+            async with lane.turn(10, SOON):
+                gone = await stack.enter_async_context(waiting(lane, 10, order))
+            gone.cancel()  # it has been given its turn, and has not run since
+        assert order == []
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_no_turn_in_time_is_a_timeout_and_holds_nothing() -> None:
+    async def work() -> None:
+        lane = Lane(10)
+        async with lane.turn(10, SOON):
+            with pytest.raises(TimeoutError):
+                async with lane.turn(1, NEVER):
+                    pass
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_an_error_in_a_turn_gives_it_back() -> None:
+    async def work() -> None:
+        lane = Lane(10)
+        with pytest.raises(ZeroDivisionError):
+            async with lane.turn(10, SOON):
+                raise ZeroDivisionError
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_short_uploads_do_not_wait_for_long_ones() -> None:
+    async def work() -> None:
+        turns = Turns(256 << 20, 64 << 20)
+        async with AsyncExitStack() as stack:
+            while await has_turn(turns, None):
+                await stack.enter_async_context(turns.turn(None, SOON))
+            assert turns.lent == 192 << 20
+            assert not await has_turn(turns, 64 << 20)
+            assert await has_turn(turns, SHORT)
+            assert await has_turn(turns, 0)
+        assert turns.lent == 0
+
+    run(work())
+
+
+def test_an_upload_holds_its_size_and_no_more_than_the_most() -> None:
+    async def work() -> None:
+        turns = Turns(256 << 20, 64 << 20)
+        for size, held in ((5 << 20, 5 << 20), (1 << 40, 64 << 20), (None, 64 << 20)):
+            async with turns.turn(size, SOON):
+                assert turns.lent == held
+
+    run(work())
+
+
+def test_empty_uploads_are_not_without_number() -> None:
+    async def work() -> None:
+        turns = Turns(16 << 20, 2 << 20)
+        async with AsyncExitStack() as stack:
+            for _ in range(32):
+                await stack.enter_async_context(turns.turn(0, SOON))
+            assert not await has_turn(turns, 0)
+
+    run(work())
