@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.clients.demos import StorjDemo
+from tests.processes import Demo
 
-def configuration(data: Path) -> Path:
-    """Write, beside the demo's folder ``data``, the settings that the demo itself has."""
+
+def configuration(demo: Demo) -> Path:
+    """Write, beside the demo's folder, the settings that the demo itself has."""
+    data = demo.data
+    store = f'kind = "local"\npath = "{data / "store"}"'
+    if isinstance(demo, StorjDemo):
+        store = f'kind = "storj"\nbucket = "{demo.bucket}"\ngrant_file = "{demo.grant}"'
     file = data.parent / f"{data.name}.toml"
     file.write_text(
         f"""
 [store]
-kind = "local"
-path = "{data / "store"}"
+{store}
 
 [state]
 path = "{data / "state.db"}"

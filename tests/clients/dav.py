@@ -43,7 +43,7 @@ class Dav:
         self.password = password
         self._timeout = timeout
         parts = urlsplit(self.url)
-        self._address = (parts.hostname or "", parts.port or 80)
+        self.address = (parts.hostname or "", parts.port or 80)
         self.root = parts.path
         token = base64.b64encode(f"{username}:{password}".encode()).decode()
         self.authorization = f"Basic {token}"
@@ -60,7 +60,7 @@ class Dav:
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send one request and read the whole response. Raises OSError, HTTPException."""
-        connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
+        connection = http.client.HTTPConnection(*self.address, timeout=self._timeout)
         try:
             sent = {"Authorization": self.authorization, **(headers or {})}
             connection.request(method, self.target(path), body=body, headers=sent)
@@ -79,7 +79,7 @@ class Dav:
 
     def sha256(self, path: str) -> str:
         """The SHA-256 of a file, read in blocks of 1 MiB."""
-        connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
+        connection = http.client.HTTPConnection(*self.address, timeout=self._timeout)
         try:
             headers = {"Authorization": self.authorization}
             connection.request("GET", self.target(path), headers=headers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.dav import Dav
+from tests.clients.resident import peak_memory
 from tests.processes import Demo
 
 STREAMS = 8
@@ -59,10 +59,3 @@ def upload(dav: Dav, path: str, size: int, *, seed: int) -> str:
 
     dav.put(path, blocks(), {"Content-Length": str(size)})
     return digest.hexdigest()
-
-
-def peak_memory(pid: int) -> int:
-    """The most resident memory a process has had, in bytes (proc(5), VmHWM)."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) << 10
