@@ -21,7 +21,7 @@ from bridge.store.storj.refusals import GrantError
 from bridge.store.storj.store import SEGMENT, StorjOptions, StorjStore
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.secret_files import SecretFileError, read_secret
-from bridge.tenants.vault import vault_prefix
+from bridge.tenants.vault import keyrings_prefix, vault_prefix
 
 _OTHER_BYTES = 128 << 20
 """Memory of Storj's client for all but uploads."""
@@ -72,16 +72,16 @@ def _open_local(settings: Settings, create: bool) -> ObjectStore:
 
 def _open_storj(settings: Settings, create: bool) -> ObjectStore:
     configured = settings.store
-    place = place_of(settings)
+    place, _keyrings = places_of(settings)
     user_agent = user_agent_of(configured)
     try:
         text = grant_text(configured)
         access = Access.parse(text)
-        unfit = access.facts.unfit(place, time.time())
+        unfit = access.facts.unfit(places_of(settings), time.time())
         if unfit is not None:
             raise CannotOpen(f"store: {unfit}")
         if create:
-            access.ensure_bucket(place.bucket, user_agent)
+            _make_bucket(access, place.bucket, configured.partner, user_agent)
         limit_memory(settings.limits.upload_bytes + _OTHER_BYTES)
         return StorjStore(
             text,
@@ -95,6 +95,14 @@ def _open_storj(settings: Settings, create: bool) -> ObjectStore:
         )
     except (LibraryError, GrantError, StoreError) as error:
         raise CannotOpen(f"store: {error}") from None
+
+
+def _make_bucket(access: Access, name: str, partner: str | None, user_agent: str) -> None:
+    """Make the bucket where it is missing, and have Storj credit an empty one to ``partner``."""
+    with access.open(user_agent) as project:
+        project.ensure_bucket(name)
+        if partner:
+            project.attribute_bucket(name)
 
 
 _OPEN = {"memory": _open_memory, "local": _open_local, "storj": _open_storj}
@@ -111,10 +119,11 @@ def grant_text(configured: Store) -> str:
         raise CannotOpen(f"store: {error}") from None
 
 
-def place_of(settings: Settings) -> Place:
-    """Where on Storj the tenant's vault is."""
-    assert settings.store.bucket is not None, "settings refuse a storj store without a bucket"
-    return Place(settings.store.bucket, vault_prefix(settings.tenant.id))
+def places_of(settings: Settings) -> tuple[Place, Place]:
+    """Where on Storj the tenant's vault and its keyrings are."""
+    bucket, tenant = settings.store.bucket, settings.tenant.id
+    assert bucket is not None, "settings refuse a storj store without a bucket"
+    return Place(bucket, vault_prefix(tenant)), Place(bucket, keyrings_prefix(tenant))
 
 
 def user_agent_of(configured: Store) -> str:

@@ -12,13 +12,14 @@ import click
 from bridge.app import keks_of, open_database, open_keyrings, secret_of
 from bridge.cli.output import Exit, json_option, say
 from bridge.serve.tls import Certificates, TlsError
-from bridge.settings import Settings, SettingsError, load
+from bridge.settings import Settings, SettingsError, Store, load
 from bridge.state.api import StateError
 from bridge.store.api import StoreError
 from bridge.store.storj.access import Access
 from bridge.store.storj.library import LibraryError
+from bridge.store.storj.project import product
 from bridge.store.storj.refusals import GrantError
-from bridge.stores import CannotOpen, grant_text, open_store, place_of
+from bridge.stores import CannotOpen, grant_text, open_store, places_of, user_agent_of
 from bridge.tenants.secret_files import is_private
 from bridge.tenants.vault import VaultError
 
@@ -97,7 +98,7 @@ def _grant(settings: Settings) -> str:
         facts = Access.parse(grant_text(settings.store)).facts
     except (GrantError, LibraryError) as error:
         raise CannotOpen(str(error)) from None
-    unfit = facts.unfit(place_of(settings), time.time())
+    unfit = facts.unfit(places_of(settings), time.time())
     words = "; ".join(facts.describe(time.time()))
     if unfit is not None:
         raise CannotOpen(f"{unfit} ({words})")
@@ -111,7 +112,23 @@ def _store(settings: Settings) -> str:
     finally:
         store.close()
     where = {"local": settings.store.path, "storj": f"bucket {settings.store.bucket} on Storj"}
-    return f"{where.get(settings.store.kind, 'memory')} answers"
+    credited = _credited(settings.store) if settings.store.kind == "storj" else ""
+    return f"{where.get(settings.store.kind, 'memory')} answers{credited}"
+
+
+def _credited(configured: Store) -> str:
+    """Whom Storj credits with the bucket, where the grant may know."""
+    assert configured.bucket is not None, "settings refuse a storj store without a bucket"
+    ours = user_agent_of(configured)
+    try:
+        with Access.parse(grant_text(configured)).open(ours) as project:
+            theirs = project.bucket_facts(configured.bucket).attribution
+    except GrantError:
+        return ""
+    words = f", credited to {theirs or 'nobody'}"
+    if configured.partner and product(theirs) != product(ours):
+        words += f", not to {configured.partner}: only an empty bucket can be given over, by init"
+    return words
 
 
 def _vault(settings: Settings) -> str:

@@ -34,6 +34,11 @@ def vault_prefix(tenant_id: str) -> str:
     return f"{tenant_id}/"
 
 
+def keyrings_prefix(tenant_id: str) -> str:
+    """What the keys of a tenant's sealed keyrings begin with; it ends with a slash."""
+    return f".bridge/{tenant_id}/keyring/"
+
+
 class Keyrings:
     """One tenant's keyrings. ``keks``: the first seals, all open."""
 
@@ -41,7 +46,7 @@ class Keyrings:
         self._store = store
         self._keks = keks
         self._tenant_id = tenant_id
-        self._folder = f".bridge/{tenant_id}/keyring/"
+        self._folder = keyrings_prefix(tenant_id)
         self.prefix = vault_prefix(tenant_id)
         """The vault prefix, with the slash at its end."""
 

@@ -112,7 +112,40 @@ def test_a_service_on_storj_is_set_up_checked_and_served(
         assert ask(f"{url}a.txt", "PUT", headers, b"a")[0] == 201
         assert ask(f"{url}a.txt", headers=headers)[2] == b"a"
     attributed = network.bucket(storj_project, configured.bucket)
-    assert attributed.user_agent.startswith("acme/1.0")
+    assert attributed.attribution.startswith("acme/1.0 storj-bridge/")
+    assert f"credited to {attributed.attribution}" in found["store"][1]
+
+
+def test_an_empty_bucket_of_anothers_is_the_partners_after_init(
+    network: Network, configured: Configured, storj_project: Project
+) -> None:
+    configured.write(storj_project.grant)
+    Access.parse(storj_project.grant).ensure_bucket(configured.bucket, "other/2.0")
+    words = (
+        "credited to other/2.0, not to acme/1.0: only an empty bucket can be given over, by init"
+    )
+    assert words in configured.check()["store"][1]
+    assert run_bridge("init", "--config", str(configured.file)).returncode == 0
+    attributed = network.bucket(storj_project, configured.bucket)
+    assert attributed.objects > 0
+    assert attributed.attribution.startswith("acme/1.0 storj-bridge/")
+    assert "not to acme" not in configured.check()["store"][1]
+
+
+def test_a_grant_for_the_tenants_folders_alone_will_do(
+    configured: Configured, storj_project: Project
+) -> None:
+    whole = Access.parse(storj_project.grant)
+    whole.ensure_bucket(configured.bucket, "acme/1.0")
+    folders = [Place(configured.bucket, folder) for folder in ("main/", ".bridge/main/keyring/")]
+    words = told(configured, whole.share(ALL, folders[:1]).serialize())
+    assert f"does not reach folder .bridge/main/keyring/ of bucket {configured.bucket}" in words
+    for name in ("kek", "secret"):
+        (configured.folder / name).unlink()
+    configured.write(whole.share(ALL, folders).serialize())
+    assert run_bridge("init", "--config", str(configured.file)).returncode == 0
+    found = configured.check()
+    assert all(ok for ok, _ in found.values()), found
 
 
 def told(configured: Configured, grant: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.store.storj import control
 from bridge.store.storj.facts import Facts, Permission, Place
-from bridge.store.storj.project import Bucket, Project
+from bridge.store.storj.project import BucketInfo, Project
 from bridge.store.storj.refusals import GrantError, NotAGrant, c_text, fail
 
 GRANT_LIMIT = 32_768
@@ -138,8 +138,8 @@ class Access:
         with self.open(user_agent) as project:
             project.revoke(access._owned)
 
-    def ensure_bucket(self, name: str, user_agent: str) -> Bucket:
-        """The bucket, made if there is none, then attributed to ``user_agent``."""
+    def ensure_bucket(self, name: str, user_agent: str) -> BucketInfo:
+        """The bucket, made if there is none, and then credited to ``user_agent``."""
         with self.open(user_agent) as project:
             return project.ensure_bucket(name)
 

@@ -146,6 +146,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "uplink_revoke_access": (_Error, (_Project, _Access)),
     "uplink_stat_bucket": (BucketResult, (_Project, c_char_p)),
     "uplink_create_bucket": (BucketResult, (_Project, c_char_p)),
+    "bridge_create_bucket_at": (BucketResult, (_Project, c_char_p, c_char_p)),
+    "bridge_bucket_facts": (StringResult, (_Project, c_char_p)),
     "uplink_delete_bucket": (BucketResult, (_Project, c_char_p)),
     "uplink_delete_bucket_with_objects": (BucketResult, (_Project, c_char_p)),
     "uplink_list_buckets": (_Iterator, (_Project, POINTER(ListBucketsOptionsStruct))),

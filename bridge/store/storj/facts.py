@@ -6,6 +6,7 @@ Only the satellite knows whether a grant's API key exists, and whether it was re
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -124,12 +125,13 @@ class Facts:
             lines.append(f"Storj deletes each object {self.max_object_ttl:.0f} s after its upload")
         return tuple(lines)
 
-    def unfit(self, place: Place, now: float) -> str | None:
-        """Why a store cannot be kept at ``place`` with this grant; None when it can, so far."""
+    def unfit(self, places: Sequence[Place], now: float) -> str | None:
+        """Why a store cannot be kept at ``places`` with this grant; None when it can, so far."""
         if self.expired(now) or self.early(now):
             return f"the access grant is {self.validity(now)}".replace("is expired", "expired")
-        if not self.covers(place):
-            return f"the access grant does not reach {place}: it reaches {self._reach()}"
+        for place in places:
+            if not self.covers(place):
+                return f"the access grant does not reach {place}: it reaches {self._reach()}"
         may_not = [name for name in PERMISSIONS if not getattr(self.permission, name)]
         if may_not:
             return (
