@@ -122,8 +122,17 @@ class Network:
         """End all connections of ``peers`` by a TCP reset, and say how many; new ones work."""
         return int(self._ask("reset", peers=peers)["ended"])
 
+    def lose(self, method: str, times: int = 1) -> None:
+        """Lose the satellite's next ``times`` answers to ``method``, each after it was done.
+
+        The connection is reset in the answer's place. ``method`` is one of the satellite's metainfo
+        service, as in ``Requests.operations``, or ``CommitInlineObject``, a small object's commit.
+        Until they are lost (``ProxyState.lost`` counts), nobody else may ask the satellite.
+        """
+        self._ask("lose", method=method, times=times)
+
     def restore(self, *peers: str) -> None:
-        """End the delay, stall or cut of ``peers``, or of all when none is named."""
+        """End every fault of ``peers``, or of all when none is named."""
         self._ask("restore", peers=peers or PEERS)
 
     def proxies(self) -> dict[str, ProxyState]:
@@ -160,6 +169,10 @@ class Network:
     def bucket(self, project: Project, name: str) -> BucketState:
         """What the satellite's database says of a bucket, right after an accounting."""
         return BucketState(**self._ask("bucket", project=project.id, bucket=name))
+
+    def keep_versions(self, project: Project, bucket: str) -> None:
+        """Turn versioning on for a bucket."""
+        self._ask("versions", project=project.id, bucket=bucket)
 
     def upload(
         self, project: Project, bucket: str, key: str, size: int, *, user_agent: str = ""

@@ -30,6 +30,8 @@ type command struct {
 	Command string   `json:"command"`
 	Peers   []string `json:"peers"` // of faults: "satellite", "node0" and so on
 	DelayMS float64  `json:"delay_ms"`
+	Method  string   `json:"method"` // of the satellite's metainfo service
+	Times   int64    `json:"times"`
 
 	Project   string `json:"project"` // its id
 	Bucket    string `json:"bucket"`
@@ -109,6 +111,8 @@ func (n *network) do(ctx context.Context, c command) (any, error) {
 	switch c.Command {
 	case "delay", "stall", "cut", "reset", "restore":
 		return n.fault(c)
+	case "lose":
+		return true, n.loseAnswers(c.Method, c.Times)
 	case "proxies":
 		states := make([]proxyState, len(n.proxies))
 		for i, p := range n.proxies {
@@ -123,6 +127,8 @@ func (n *network) do(ctx context.Context, c command) (any, error) {
 		return true, n.setLimits(ctx, c)
 	case "bucket":
 		return n.bucket(ctx, c)
+	case "versions":
+		return true, n.keepVersions(ctx, c)
 	case "upload":
 		return upload(ctx, c)
 	case "download":
@@ -162,4 +168,27 @@ func (n *network) fault(c command) (any, error) {
 		}
 	}
 	return map[string]int{"ended": ended}, nil
+}
+
+// loseAnswers makes the satellite's answers to the next calls of a method be lost, after the
+// satellite has done what they ask. Nobody else may use the network meanwhile: what is lost is the
+// next answer to anybody.
+func (n *network) loseAnswers(method string, times int64) error {
+	before, err := done(method)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var lost int64
+	n.proxies[0].lose(func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		now, _ := done(method)
+		if lost >= times || now-before <= lost {
+			return false
+		}
+		lost++
+		return true
+	})
+	return nil
 }

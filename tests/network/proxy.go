@@ -37,12 +37,14 @@ type proxy struct {
 	carrying chan struct{} // closed: carries; open: stalled
 	links    map[*link]struct{}
 	accepted int64
+	losing   func() bool // whether the answer that comes now is to be lost; nil: none is
 
 	carried atomic.Int64
+	lost    atomic.Int64
 }
 
 // proxyState is what a proxy says of itself. Carried counts the bytes of both directions, Accepted
-// the connections since the start, Open those there are now.
+// the connections since the start, Open those there are now, Lost the answers that lose took.
 type proxyState struct {
 	Name     string  `json:"name"`
 	Address  string  `json:"address"`
@@ -52,6 +54,7 @@ type proxyState struct {
 	Accepted int64   `json:"accepted"`
 	Open     int     `json:"open"`
 	Carried  int64   `json:"carried"`
+	Lost     int64   `json:"lost"`
 }
 
 // newProxy listens at a free port of 127.0.0.1. It is stalled until targetIs.
@@ -133,11 +136,32 @@ func (p *proxy) cut() int {
 // reset ends every connection with a TCP reset; new ones are carried. It returns how many it ended.
 func (p *proxy) reset() int { return p.endLinks(true) }
 
+// lose makes each answer, from when on the peer has done what due tells, end its connection by a
+// reset instead of arriving. Due is asked for each block on its way to a client.
+func (p *proxy) lose(due func() bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.losing = due
+}
+
+// loses tells whether the answer at hand is one to lose.
+func (p *proxy) loses() bool {
+	p.mu.Lock()
+	losing := p.losing
+	p.mu.Unlock()
+	if losing == nil || !losing() {
+		return false
+	}
+	p.lost.Add(1)
+	return true
+}
+
 // restore carries again, without delay: what a stall held back first, then the rest.
 func (p *proxy) restore() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = 0
+	p.losing = nil
 	select {
 	case <-p.carrying:
 	default:
@@ -166,7 +190,7 @@ func (p *proxy) state() proxyState {
 	return proxyState{
 		Name: p.name, Address: p.address, Cut: p.listener == nil, Stalled: stalled,
 		DelayMS:  float64(p.delay) / float64(time.Millisecond),
-		Accepted: p.accepted, Open: len(p.links), Carried: p.carried.Load(),
+		Accepted: p.accepted, Open: len(p.links), Carried: p.carried.Load(), Lost: p.lost.Load(),
 	}
 }
 
@@ -251,6 +275,10 @@ func (l *link) direct(to, from *net.TCPConn, opened time.Time) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
+			if from == l.peer && l.proxy.loses() {
+				l.close(true)
+				return
+			}
 			if !l.carries() {
 				return
 			}

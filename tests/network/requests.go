@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -39,15 +40,7 @@ func countRequests() requests {
 			counted.RoundTrips[method] = calls(f)
 		}
 	})
-	// A batch may call the function behind a method, which bears its name in lower case.
-	methods := map[string]string{}
-	description := pb.DRPCMetainfoDescription{}
-	for i := range description.NumMethods() {
-		name, _, _, _, _ := description.Method(i)
-		method := strings.TrimPrefix(name, metainfoService)
-		methods[method] = method
-		methods[strings.ToLower(method[:1])+method[1:]] = method
-	}
+	methods := methodsByFunc()
 	eachFunc(inTheSatellite, func(f *monkit.Func) {
 		name, found := strings.CutPrefix(f.ShortName(), "(*Endpoint).")
 		if !found {
@@ -61,6 +54,39 @@ func countRequests() requests {
 		}
 	})
 	return counted
+}
+
+// methodsByFunc are the methods of the service by the functions of the satellite that do them. A
+// batch may call the function behind a method, which bears its name in lower case.
+func methodsByFunc() map[string]string {
+	methods := map[string]string{}
+	description := pb.DRPCMetainfoDescription{}
+	for i := range description.NumMethods() {
+		name, _, _, _, _ := description.Method(i)
+		method := strings.TrimPrefix(name, metainfoService)
+		methods[method] = method
+		methods[strings.ToLower(method[:1])+method[1:]] = method
+	}
+	return methods
+}
+
+// commitInline is how the satellite does a batch that begins, fills and commits a small object.
+const commitInline = "CommitInlineObject"
+
+// done is how often the satellite has done what a method asks, in a batch or not. It is counted
+// before the answer is sent.
+func done(method string) (count int64, err error) {
+	methods := methodsByFunc()
+	methods[commitInline] = commitInline
+	if methods[method] != method {
+		return 0, fmt.Errorf("no method %q", method)
+	}
+	eachFunc(inTheSatellite, func(f *monkit.Func) {
+		if name, found := strings.CutPrefix(f.ShortName(), "(*Endpoint)."); found && methods[name] == method {
+			count = max(count, f.Success())
+		}
+	})
+	return count, nil
 }
 
 // settle waits for calls whose answer has been sent and which are not counted yet.

@@ -130,6 +130,15 @@ func (n *network) setLimits(ctx context.Context, c command) error {
 	return nil
 }
 
+// keepVersions turns versioning on for a bucket.
+func (n *network) keepVersions(ctx context.Context, c command) error {
+	id, err := uuid.FromString(c.Project)
+	if err != nil {
+		return err
+	}
+	return n.satellite.DB.Buckets().EnableBucketVersioning(ctx, []byte(c.Bucket), id)
+}
+
 // bucketState is what the satellite's databases say about a bucket; sizes are of ciphertext.
 type bucketState struct {
 	UserAgent   string `json:"user_agent"`  // of the bucket

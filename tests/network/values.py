@@ -26,7 +26,7 @@ class ProxyState:
     """The proxy before a peer.
 
     ``accepted`` counts connections since the start, ``open`` those there are, ``carried`` the bytes
-    of both directions.
+    of both directions, ``lost`` the answers that ``Network.lose`` took.
     """
 
     name: str
@@ -37,6 +37,7 @@ class ProxyState:
     accepted: int
     open: int
     carried: int
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
