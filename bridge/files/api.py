@@ -68,7 +68,8 @@ class Reader(Protocol):
     def read(self, size: int) -> Buffer:
         """The next bytes, at most about ``size``; empty only at the end of the range.
 
-        Verified before it is returned. Raises DamagedFile. The buffer is the caller's to keep.
+        Verified before it is returned. The buffer is the caller's to keep. Raises DamagedFile, and
+        Busy where the store gives up a version that was replaced or removed meanwhile.
         """
         ...
 
@@ -126,7 +127,7 @@ class FileTree(Protocol):
         """Read ``length`` bytes from ``offset`` (cut at the end; None: all the rest).
 
         ``etag``: raise ContentChanged unless this is the version. Raises NoSuchFile, IsDirectory,
-        DamagedFile.
+        DamagedFile, Busy.
         """
         ...
 

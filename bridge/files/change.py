@@ -36,7 +36,7 @@ _R = TypeVar("_R")
 
 
 class StaleError(Exception):
-    """What was found before the leases were held is so no more: look again."""
+    """What was found while no lease was held is so no more: look again."""
 
 
 def looking_again(method: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -49,7 +49,7 @@ def looking_again(method: Callable[_P, _R]) -> Callable[_P, _R]:
                 return method(*args, **kwargs)
             except StaleError:
                 continue
-        raise Busy("the folders on the way keep changing; try again")
+        raise Busy("this, or a folder on the way to it, keeps changing; try again")
 
     return call
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bridge.crypto.body import CHUNK, SEALED_CHUNK, BodyOpener, BodySealer, Span
 from bridge.files.api import Buffer, Entry
-from bridge.files.errors import DamagedFile, FileTooLarge
+from bridge.files.errors import Busy, DamagedFile, FileTooLarge
 from bridge.files.translate import translated
-from bridge.store.api import Download, Upload
+from bridge.store.api import Download, NotFound, Upload
 from bridge.store.closing import Closing
 
 STANDALONE = 8_000 * 64 * 1024 * 1024
@@ -38,6 +38,14 @@ class ContentReader(Closing):
     @translated
     def read(self, size: int) -> Buffer:
         """The next bytes of the range; see ``bridge.files.api.Reader``."""
+        try:
+            return self._read(size)
+        except NotFound:
+            raise Busy(
+                "the file was replaced or removed while it was read; read it again"
+            ) from None
+
+    def _read(self, size: int) -> Buffer:
         if self._left <= 0:
             return b""
         wanted = min(size, self._left) + self._skip

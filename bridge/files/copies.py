@@ -87,6 +87,7 @@ class Copies:
     def copy_directory(self, record: Record, there: Place, *, recursive: bool, link: Link) -> bool:
         """Copy the directory of ``record`` and give it its name; as ``FileTree.copy``.
 
+        All of its properties are in ``record``: what has spilled over may be gone at the end.
         A second call for the same copy while the first runs waits for it and shares its outcome.
         """
         job = (record.object_id, there.key)
@@ -117,7 +118,7 @@ class Copies:
         try:
             if recursive:
                 self._copy_members(record.object_id, copy.object_id, intent)
-            free = link(replace(copy, properties=vault.extras.properties(record)))
+            free = link(replace(copy, properties=record.properties))
         except (StoreError, StateError):
             raise  # it may have been linked: the intent stays, and time will tell
         except BaseException:

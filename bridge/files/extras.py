@@ -16,7 +16,7 @@ from bridge.crypto.record import Record, SpillRef
 from bridge.crypto.vault import VaultKeys
 from bridge.files.errors import DamagedFile, PropertiesTooLarge
 from bridge.files.layout import ID_SIZE, Layout
-from bridge.store.api import ObjectStore, StoreError
+from bridge.store.api import NotFound, ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +40,28 @@ class Extras:
         self._random = random
 
     def properties(self, record: Record) -> Mapping[str, str]:
-        """All dead properties of a record, spilled or not."""
+        """All dead properties of a record, spilled or not.
+
+        Raises DamagedFile where the spill is missing or another: the record does not hold any
+        more (ask ``Vault.properties`` where no lease is held), or what it names is lost.
+        """
         if record.spill is None:
             return record.properties
-        with self._store.get(self._layout.spill(record.spill.key_id)) as download:
+        try:
+            data = self._read(self._layout.spill(record.spill.key_id))
+        except NotFound:
+            raise DamagedFile("the properties stored for this are missing") from None
+        if hashlib.sha256(data).digest() != record.spill.digest:
+            raise DamagedFile("the properties stored for this do not match its record")
+        return self._keys.open_spill(data)
+
+    def _read(self, key: str) -> bytes:
+        with self._store.get(key) as download:
             data = bytearray(download.info.size)
             view, filled = memoryview(data), 0
             while filled < len(data) and (count := download.readinto(view[filled:])):
                 filled += count
-        if hashlib.sha256(data).digest() != record.spill.digest:
-            raise DamagedFile("the properties stored for this do not match its record")
-        return self._keys.open_spill(bytes(data))
+        return bytes(data)
 
     def seal(self, record: Record, properties: Mapping[str, str]) -> tuple[Record, str]:
         """The record with ``properties``, and it sealed; what does not fit spills over first."""
@@ -94,6 +105,11 @@ class Extras:
                 self._store.delete(key)
             except StoreError as error:
                 log.warning("left behind, fsck will find it: %s: %s", key, error)
+
+    @staticmethod
+    def are_same(one: Record, other: Record) -> bool:
+        """Whether two records name the same extras."""
+        return (one.spill, one.body) == (other.spill, other.body)
 
     def has_any(self, record: Record) -> bool:
         """Whether the record names anything beside its entry."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bridge.crypto.errors import CryptoError
 from bridge.crypto.record import Record
@@ -149,11 +150,12 @@ class Relocator:
         if old is not None and old.directory_id in here.chain:
             raise IntoItself("a folder cannot replace one it lies in")
         self._ask(guard, there, old, overwrite=overwrite)
+        whole = replace(record, properties=vault.properties(here, record), spill=None)
 
         def link(copy: Record) -> bool:
             return self._link_copy(here, there, copy, overwrite=overwrite, guard=guard)
 
-        return self._copies.copy_directory(record, there, recursive=recursive, link=link)
+        return self._copies.copy_directory(whole, there, recursive=recursive, link=link)
 
     def _link_copy(
         self, here: Place, there: Place, copy: Record, *, overwrite: bool, guard: Guard

@@ -86,13 +86,23 @@ class Survey:
         layout = self._vault.layout
         if record.spill is not None:
             self.spills.add(record.spill.key_id)
-            self._require(layout.spill(record.spill.key_id), Finding.MISSING_SPILL, info)
+            self._require(layout.spill(record.spill.key_id), Finding.MISSING_SPILL, info, record)
         if record.body:
             self.bodies.add(record.body)
-            self._require(layout.body(record.body), Finding.MISSING_BODY, info)
+            self._require(layout.body(record.body), Finding.MISSING_BODY, info, record)
 
-    def _require(self, key: str, finding: Finding, entry: ObjectInfo) -> None:
+    def _require(self, key: str, finding: Finding, entry: ObjectInfo, record: Record) -> None:
         try:
             self._vault.store.stat(key)
         except NotFound:
-            self._found(finding, entry)
+            if self._holds(entry.key, record):
+                self._found(finding, entry)
+
+    def _holds(self, key: str, record: Record) -> bool:
+        """Whether the entry at ``key`` names the extras of ``record`` still, listed a while ago."""
+        vault = self._vault
+        try:
+            now = vault.nodes.from_info("", vault.store.stat(key)).record
+        except NotFound:
+            return False
+        return now is not None and vault.extras.are_same(now, record)

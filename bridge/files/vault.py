@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bridge.crypto.record import Kind, Record
 from bridge.crypto.vault import VaultKeys
 from bridge.files.cache import DirectoryCache
-from bridge.files.change import Changes
+from bridge.files.change import Changes, StaleError
 from bridge.files.content import STANDALONE
-from bridge.files.errors import NoSuchParent
+from bridge.files.errors import DamagedFile, NoSuchParent
 from bridge.files.extras import Extras
 from bridge.files.layout import ID_SIZE, RECORD, Layout
 from bridge.files.node import Node, Nodes, entry_of
@@ -100,6 +100,26 @@ class Vault:
             self.store.move(key, removed)
         except NotFound:
             self.store.stat(removed)
+
+    def properties(self, place: Place, record: Record) -> Mapping[str, str]:
+        """All dead properties of the ``record`` found at ``place``, on which no lease is held.
+
+        Raises StaleError when the entry has changed since, DamagedFile.
+        """
+        try:
+            return self.extras.properties(record)
+        except DamagedFile:
+            self.check_names_extras(place, record)
+            raise
+
+    def check_names_extras(self, place: Place, record: Record) -> None:
+        """An extra of ``record`` does not open: raise StaleError unless ``place`` still names it.
+
+        Whoever replaces an entry removes what only the old one named. The store itself is asked.
+        """
+        node = self.walker.read(place)
+        if node is None or node.record is None or not self.extras.are_same(node.record, record):
+            raise StaleError
 
     def check_linked(self, place: Place, directory: bytes) -> None:
         """After a directory was linked at ``place``: raise NoSuchParent unless it hangs there.

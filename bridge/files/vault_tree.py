@@ -4,6 +4,7 @@ A directory is an immutable random id; its children's keys hold that id, so rena
 deleting a directory of any size is one move of its entry. The rules that keep this from
 losing data are in ``docs/architecture.md``; each has its place: ``change`` (leases, generations),
 ``writer`` (commit, then check), ``relocate`` (links), ``copies`` (intents), ``reaper``, ``fsck``.
+What readers, who hold no lease, must bear is in ``reader``.
 """
 
 from __future__ import annotations
@@ -11,37 +12,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from bridge.crypto.body import HEADER_SIZE, sealed_size, span
+from bridge.crypto.body import HEADER_SIZE, sealed_size
 from bridge.crypto.record import Kind, Record
 from bridge.files.api import Entry, Guard, Reader, Usage, Writer, no_guard
 from bridge.files.change import StaleError, looking_again
-from bridge.files.content import ContentReader, ContentWriter
+from bridge.files.content import ContentWriter
 from bridge.files.copies import Copies
 from bridge.files.errors import (
     AlreadyExists,
-    ContentChanged,
     DamagedFile,
     IsDirectory,
     NoSuchFile,
-    NoSuchParent,
     RootRefused,
 )
 from bridge.files.layout import RECORD
 from bridge.files.node import Node
 from bridge.files.path import Path
+from bridge.files.reader import open_file
 from bridge.files.reaper import Reaper
 from bridge.files.relocate import Relocator
 from bridge.files.translate import translate, translated
 from bridge.files.vault import Vault
 from bridge.files.writer import VaultWriter
 from bridge.state.api import DirectoryState, StateError
-from bridge.store.api import Exists, NotFound, StoreError
+from bridge.store.api import Exists, StoreError
 
 CONTENT_TYPE_LIMIT = 255
 """Longest content type kept, in characters; a longer one is not a type."""
 
 _STATES_AT_ONCE = 500
-_BOUNDLESS = 1 << 62
 
 _Nodes = list[Node]
 _Waiting = list[tuple[bytes, Entry]]
@@ -118,45 +117,9 @@ class VaultTree:
         self, path: Path, offset: int = 0, length: int | None = None, *, etag: str | None = None
     ) -> Reader:
         """See ``FileTree.open``."""
-        vault = self.vault
         if path.is_root:
             raise IsDirectory("the root is a folder")
-        try:
-            place = vault.walker.place(path)
-        except NoSuchParent as error:
-            raise NoSuchFile(str(error)) from None
-        # The size is known only with the record: ask for whole chunks, the store cuts at the end.
-        guess = span(offset, _BOUNDLESS if length is None else length, _BOUNDLESS)
-        most = None if length is None else guess.sealed_length
-        try:
-            download = vault.store.get(place.key, guess.sealed_offset, most)
-        except NotFound:
-            raise NoSuchFile(f"nothing is at {path}") from None
-        try:
-            node = vault.nodes.from_info(place.norm, download.info)
-            record = node.record
-            if record is None:
-                raise DamagedFile(f"{path} is damaged: its record does not open")
-            if record.kind is Kind.DIRECTORY:
-                raise IsDirectory(f"{path} is a folder")
-            if etag is not None and etag != record.etag:
-                raise ContentChanged(f"{path} has changed")
-            info = download.info
-            if record.body:
-                download.close()
-                download = vault.store.get(
-                    vault.layout.body(record.body), guess.sealed_offset, most
-                )
-                info = download.info
-            if info.size != HEADER_SIZE + sealed_size(record.size):
-                raise DamagedFile(f"{path} is damaged: its size is not what its record says")
-            take = record.size - offset if length is None else length
-            exact = span(offset, max(take, 0), record.size)
-            opener = vault.keys.body_opener(record.file_key, record.payload_nonce, record.size)
-            return ContentReader(node.entry, download, opener, exact)
-        except BaseException:
-            download.close()
-            raise
+        return open_file(self.vault, path, offset, length, etag=etag)
 
     @translated
     def create(
@@ -304,12 +267,13 @@ class VaultTree:
         return replace(new.entry, mtime=vault.state.read([new.directory_id])[0].mtime)
 
     @translated
+    @looking_again
     def properties(self, path: Path) -> Mapping[str, str]:
         """See ``FileTree.properties``."""
         if path.is_root:
             return {}
-        _, node = self.vault.walker.find_existing(path)
-        return {} if node.record is None else self.vault.extras.properties(node.record)
+        place, node = self.vault.walker.find_existing(path)
+        return {} if node.record is None else self.vault.properties(place, node.record)
 
     @translated
     def usage(self) -> Usage:
