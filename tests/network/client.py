@@ -126,8 +126,8 @@ class Network:
         """Lose the satellite's next ``times`` answers to ``method``, each after it was done.
 
         The connection is reset in the answer's place. ``method`` is one of the satellite's metainfo
-        service, as in ``Requests.operations``, or ``CommitInlineObject``, a small object's commit.
-        Until they are lost (``ProxyState.lost`` counts), nobody else may ask the satellite.
+        service, as in ``Requests.operations``. Until they are lost (``ProxyState.lost`` counts),
+        nobody else may ask the satellite.
         """
         self._ask("lose", method=method, times=times)
 

@@ -70,14 +70,10 @@ func methodsByFunc() map[string]string {
 	return methods
 }
 
-// commitInline is how the satellite does a batch that begins, fills and commits a small object.
-const commitInline = "CommitInlineObject"
-
 // done is how often the satellite has done what a method asks, in a batch or not. It is counted
 // before the answer is sent.
 func done(method string) (count int64, err error) {
 	methods := methodsByFunc()
-	methods[commitInline] = commitInline
 	if methods[method] != method {
 		return 0, fmt.Errorf("no method %q", method)
 	}
