@@ -37,8 +37,9 @@ class Load:
     resident: Mapping[str, int]
 
 
-SHORT = Load(8 * MEBIBYTE, 256 * MEBIBYTE, {"local": 250 * MEBIBYTE, "storj": 640 * MEBIBYTE})
-LONG = Load(80 * MEBIBYTE, 1024 * MEBIBYTE, {"local": 250 * MEBIBYTE, "storj": 1536 * MEBIBYTE})
+SHORT = Load(8 * MEBIBYTE, 256 * MEBIBYTE, {"local": 416 * MEBIBYTE, "storj": 640 * MEBIBYTE})
+LONG = Load(63 * MEBIBYTE, 1024 * MEBIBYTE, {"local": 700 * MEBIBYTE, "storj": 1408 * MEBIBYTE})
+"""Just too short for a whole segment: all of it is held until its end has come."""
 
 
 @pytest.mark.timeout(900)
