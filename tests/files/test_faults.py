@@ -338,7 +338,8 @@ def test_a_store_that_hangs_is_given_up_in_time_and_harms_nothing(
             never.wait(left or 0)
             raise Unavailable("the time allowed for this call is over", key=call.key)
 
-    monkeypatch.setattr("bridge.files.change.CALL_LIMIT", 0.05)
+    for module in ("change", "copies"):
+        monkeypatch.setattr(f"bridge.files.{module}.CALL_LIMIT", 0.05)
     store.each = hang
     with pytest.raises(StorageUnavailable):
         run(tree, script)

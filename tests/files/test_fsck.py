@@ -16,7 +16,7 @@ from bridge.state.api import LeaseName, Touch
 from bridge.state.database import open_state
 from tests.files.script import names, path, read, run, snapshot, write
 from tests.files.scripted_store import Call, ScriptedStore
-from tests.files.vault import LAYOUT, OpenNew, Vault, check_clean, needs_movable_dates
+from tests.files.vault import LAYOUT, OpenNew, Vault, check_clean
 from tests.store.objects import read as read_object
 from tests.store.objects import write as write_object
 
@@ -212,8 +212,6 @@ def test_it_takes_nothing_that_changes_while_it_looks(
     """The change comes in after each of its looks in turn."""
     for number in range(100):
         with _another(open_new, tmp_path / str(number)) as each:
-            if script.startswith("copy"):
-                needs_movable_dates(each)
             prepared(each)
             store = ScriptedStore(each.store)
             stranger = each.tree()
