@@ -10,6 +10,7 @@ from bridge.settings import Settings, Store
 from bridge.store.api import ObjectStore, StoreError
 from bridge.store.limited import LimitedStore
 from bridge.store.local import LocalStore
+from bridge.store.logged import LoggedStore
 from bridge.store.memory import MemoryStore
 from bridge.store.metered import MeteredStore
 from bridge.store.retrying import RetryingStore
@@ -37,13 +38,15 @@ class CannotOpen(Exception):
 def open_store(
     settings: Settings, metrics: Metrics | None = None, *, create: bool = False
 ) -> ObjectStore:
-    """The configured store in its wrappers: each attempt takes its turn, and is measured.
+    """The configured store in its wrappers: each attempt takes its turn, is measured and told.
 
     ``create``: make its folder or bucket where it is missing; else a disk that is not mounted would
     get an empty store under its mount point. Raises CannotOpen.
     """
     configured = settings.store
     opened = _OPEN[configured.kind](settings, create)
+    if settings.log.level != "error":  # the store's failures are warnings
+        opened = LoggedStore(opened, calls=settings.log.level == "debug")
     limited: ObjectStore = LimitedStore(
         opened, at_once=configured.calls_at_once, patience=configured.retry_seconds
     )

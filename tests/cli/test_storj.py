@@ -148,6 +148,39 @@ def test_a_grant_for_the_tenants_folders_alone_will_do(
     assert all(ok for ok, _ in found.values()), found
 
 
+def test_calls_on_storj_are_logged_and_name_nothing(
+    network: Network, configured: Configured, storj_project: Project
+) -> None:
+    configured.write(storj_project.grant)
+    assert run_bridge("init", "--config", str(configured.file)).returncode == 0
+    config = configured.file.read_text()
+    headers = authorization("bridge", (configured.folder / "secret").read_text().strip())
+    arguments = ["serve", "--config", str(configured.file), "--json"]
+    lines: dict[str, list[dict[str, object]]] = {}
+    for level in ("debug", "info"):
+        configured.file.write_text(f'{config}[log]\nlevel = "{level}"\nformat = "json"\n')
+        log = configured.folder / level
+        with BridgeProcess(arguments, log) as process:
+            url = process.ready["webdav_url"]
+            assert ask(f"{url}{level}.txt", "PUT", headers, b"x" * 70_000)[0] == 201
+            network.cut("satellite")
+            assert ask(f"{url}{level}-2.txt", "PUT", headers, b"x")[0] == 503
+            network.restore()
+        lines[level] = [json.loads(line) for line in log.read_text().splitlines()]
+        assert storj_project.grant not in log.read_text()
+    calls = [line for line in lines["debug"] if line["event"] == "store call"]
+    assert all("debug.txt" not in json.dumps(line) for line in calls)
+    (commit,) = [c for c in calls if c["operation"] == "commit" and c["code"] == "ok"]
+    assert str(commit["object"]).startswith("main/d/")
+    assert int(str(commit["bytes"])) > 70_000
+    assert any(line["code"] == "Unavailable" and "reason" in line for line in calls)
+    failed = [line for line in lines["info"] if line["event"] == "a store call failed"]
+    assert {line["code"] for line in failed} == {"Unavailable"}
+    assert all(line["level"] == "warning" and "object" not in line for line in failed)
+    assert failed
+    assert "store call" not in {line["event"] for line in lines["info"]}
+
+
 def told(configured: Configured, grant: str) -> str:
     """What ``check`` says of a grant that will not do, and ``serve`` too."""
     configured.write(grant)

@@ -10,6 +10,7 @@ import pytest
 from bridge.store.api import ObjectStore
 from bridge.store.limited import LimitedStore
 from bridge.store.local import LocalStore
+from bridge.store.logged import LoggedStore
 from bridge.store.memory import MemoryStore
 from bridge.store.metered import MeteredStore
 from bridge.store.retrying import RetryingStore
@@ -22,11 +23,15 @@ STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "faulty": lambda _root: FaultyStore(MemoryStore(), Script()),
     "limited": lambda _root: LimitedStore(MemoryStore(), at_once=3, rate=1e6, burst=1000),
     "local": lambda root: LocalStore(root / "store"),
+    "logged": lambda _root: LoggedStore(MemoryStore(), calls=True),
     "memory": lambda _root: MemoryStore(),
     "metered": lambda _root: MeteredStore(MemoryStore(), Notebook()),
     "retrying": lambda _root: RetryingStore(MemoryStore(), limit=1.0),
     "all wrappers around local": lambda root: RetryingStore(
-        LimitedStore(MeteredStore(LocalStore(root / "store"), Notebook()), at_once=8)
+        LimitedStore(
+            MeteredStore(LoggedStore(LocalStore(root / "store"), calls=False), Notebook()),
+            at_once=8,
+        )
     ),
 }
 
