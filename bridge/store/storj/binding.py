@@ -10,6 +10,7 @@ import ctypes
 import struct
 from collections.abc import Iterator, Sequence
 from ctypes import POINTER, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from functools import cache
 from typing import Any
 
 from bridge.store import deadline
@@ -111,6 +112,12 @@ class Library:
             self._free(given)
 
 
+@cache
+def _library() -> Library:
+    """Made once: it declares each function to ctypes."""
+    return Library()
+
+
 def limit_memory(size: int) -> None:
     """Say within how many bytes the library should keep; see ``native/memory.go``."""
     limit = load().bridge_limit_memory
@@ -124,7 +131,7 @@ class Bucket:
     def __init__(
         self, grant: str, name: str, *, user_agent: str, segments_at_once: int, seconds: float
     ) -> None:
-        self.library = Library()
+        self.library = _library()
         self._seconds = seconds
         options = _Options(user_agent.encode(), int(seconds * 1000), segments_at_once)
         handle = c_size_t()
