@@ -25,8 +25,6 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import groupby
-from types import TracebackType
-from typing import Self
 from unicodedata import ucd_3_2_0
 
 from bridge.files.api import Buffer, Entry, Guard, Usage, no_guard
@@ -42,6 +40,7 @@ from bridge.files.errors import (
     RootRefused,
 )
 from bridge.files.path import Path
+from bridge.store.closing import Closing
 
 SHOWN_LIMIT = 1_000
 """Bytes of properties from which an entry shows None, as a record that has spilled does."""
@@ -122,7 +121,7 @@ def _etag() -> str:
     return secrets.token_hex(16) + "-1"
 
 
-class ModelReader:
+class ModelReader(Closing):
     """A ``Reader`` of bytes that were taken when it was opened."""
 
     def __init__(self, entry: Entry, content: bytes) -> None:
@@ -137,17 +136,6 @@ class ModelReader:
 
     def close(self) -> None:
         """See ``Reader``."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class ModelWriter:

@@ -1,7 +1,7 @@
 """What each operation of the tree asks of a satellite, counted by the satellite itself.
 
-A token is one operation by Storj's own count, of which a project may have about a hundred a second;
-several travel in one round trip. A test that asks for less than it may is to be made stricter.
+A test that asks for less than it may is to be made stricter. What HTTP requests ask is in
+``tests/webdav/test_round_trips.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path as FilePath
-from typing import NamedTuple
 
 import pytest
 
@@ -21,6 +20,7 @@ from bridge.files.path import Path
 from bridge.settings import load
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.keks import new_kek
+from tests.files.asked import Asked, Cost
 from tests.network.client import Network
 from tests.network.values import Project
 
@@ -29,25 +29,6 @@ ONE_SEGMENT = 64 << 10
 STREAMED = 3 << 20
 
 FILES = 1_000
-
-
-class Cost(NamedTuple):
-    tokens: int
-    round_trips: int
-
-
-class Asked:
-    """Counts what calls ask of the satellite."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def __call__(self, call: Callable[[], object]) -> Cost:
-        before = self._network.requests()
-        call()
-        after = self._network.requests()
-        trips = sum(after.round_trips.values()) - sum(before.round_trips.values())
-        return Cost(after.tokens - before.tokens, trips)
 
 
 @pytest.fixture

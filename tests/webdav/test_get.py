@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
 
 import pytest
 
@@ -12,6 +11,7 @@ from bridge.files.errors import DamagedFile
 from bridge.files.path import Path
 from bridge.http.limits import BLOCK
 from bridge.state.api import Locks
+from bridge.store.closing import Closing
 from tests.files.model_tree import ModelTree
 from tests.webdav.client import Client
 from tests.webdav.server import Running, running
@@ -176,7 +176,7 @@ class _Breaking(ModelTree):
         return _BreakingReader(super().open(path, offset, length, etag=etag))
 
 
-class _BreakingReader:
+class _BreakingReader(Closing):
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._reads = 0
@@ -193,12 +193,6 @@ class _BreakingReader:
 
     def close(self) -> None:
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
 
 @pytest.fixture
