@@ -72,7 +72,7 @@ def repair(demo: Demo) -> None:
     """Remove what interrupted changes have left behind; afterwards nothing must be found."""
     arguments = ("fsck", "--config", str(configuration(demo)), "--min-age", "0")
     repaired = run_bridge(*arguments, "--repair")
-    print(repaired.stdout)
+    print(repaired.stdout.splitlines()[-1])
     checked = run_bridge(*arguments)
     assert checked.returncode == 0, repaired.stdout + checked.stdout + checked.stderr
     if isinstance(demo, StorjDemo):
