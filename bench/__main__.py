@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +17,14 @@ from bench.client import Source
 from bench.facts import machine_facts
 from bench.measure import Sample, large_files, small_files
 from bench.plan import LARGE, MIB, QUICK, Sizes, Workload
-from bench.process import ServerFailed, stop_by_sigterm
-from bench.report import SUBJECT, Outcome, as_json, as_markdown
+from bench.process import stop_by_sigterm
+from bench.report import Outcome, as_json, as_markdown
 from bench.servers import Server, known_servers
 
 SOURCE = 64 * MIB
 
 Samples = Iterator[tuple[Workload, Sample]]
-Named = TypeVar("Named", Server, Workload)
+Named = TypeVar("Named")
 
 
 @click.command()
@@ -60,8 +59,8 @@ def main(
     """Measure the bridge beside its peers, in interleaved runs. Exits 1 when the bridge fails."""
     stop_by_sigterm()
     known = known_servers()
-    wanted = _by_name({server.name: server for server in known}, names)
-    workloads = _by_name({workload.value: workload for workload in Workload}, chosen)
+    wanted = by_name({server.name: server for server in known}, names)
+    workloads = by_name({workload.value: workload for workload in Workload}, chosen)
     sizes = QUICK if quick else Sizes()
     sizes = replace(sizes, large=large * MIB if large else sizes.large, files=files or sizes.files)
     rounds = rounds or (1 if quick else 5)
@@ -69,7 +68,8 @@ def main(
         prefix="bench-", dir=disk or "/dev/shm", ignore_cleanup_errors=True
     ) as place:
         Path(place).chmod(0o755)  # Apache, started by root, serves as another user
-        outcome = Outcome(machine_facts(Path(place), wanted, rounds), sizes, workloads)
+        facts = machine_facts(Path(place), wanted, rounds)
+        outcome = Outcome(facts=facts, sizes=sizes, workloads=workloads)
         outcome.not_run = [f"{s.name}: needs {s.needs}" for s in wanted if s.version is None]
         _measure([s for s in wanted if s.version is not None], outcome, rounds, Path(place))
     text = as_markdown(outcome)
@@ -82,7 +82,7 @@ def main(
     sys.exit(1 if outcome.subject_failed else 0)
 
 
-def _by_name(known: Mapping[str, Named], names: str | None) -> list[Named]:
+def by_name(known: Mapping[str, Named], names: str | None) -> list[Named]:
     """The values that ``names`` picks, in the order of ``known``; all when it is None."""
     picked = set(names.split(",")) if names is not None else set(known)
     if unknown := picked - set(known):
@@ -108,28 +108,14 @@ def _measure(servers: list[Server], outcome: Outcome, rounds: int, place: Path) 
     for number in range(rounds):
         for group, run in groups:
             for server in servers if group else ():
-                _say(f"round {number + 1} of {rounds}: {server.name} ...")
+                say(f"round {number + 1} of {rounds}: {server.name} ...")
                 with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as name:
                     Path(name).chmod(0o755)
-                    _run(server, run(server, Path(name)), group, outcome)
-    _say("")
+                    outcome.take(server.name, run(server, Path(name)), sorted(group))
+    say("")
 
 
-def _run(server: Server, samples: Samples, group: set[Workload], outcome: Outcome) -> None:
-    """Keep the samples of one server in one round; what it does not deliver is None."""
-    got: dict[Workload, Sample] = {}
-    try:
-        for workload, sample in samples:  # one by one: what came before a failure counts
-            got[workload] = sample  # noqa: PERF403
-    except (ServerFailed, OSError, HTTPException) as error:
-        outcome.failures.append(f"{server.name}: {type(error).__name__}: {error}")
-        outcome.subject_failed |= server.name == SUBJECT
-    kept = outcome.samples.setdefault(server.name, {})
-    for workload in sorted(group):
-        kept.setdefault(workload, []).append(got.get(workload))
-
-
-def _say(progress: str) -> None:
+def say(progress: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
 

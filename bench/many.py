@@ -6,8 +6,8 @@ there is, with 200 connections, and where it is missing falls back to this modul
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import re
 import resource
 import selectors
@@ -34,13 +34,20 @@ class Load(NamedTuple):
     client_cpu: float
 
 
+class Request(NamedTuple):
+    """The bytes to send, and the body that the answer must have, None when any will do."""
+
+    message: bytes
+    body: bytes | None = None
+
+
 class _Connection:
     """One kept-alive connection: sends the next request as soon as an answer is whole."""
 
-    def __init__(self, target: Target, requests: Iterator[bytes]) -> None:
+    def __init__(self, target: Target, requests: Iterator[Request]) -> None:
         self._target = target
         self._requests = requests
-        self._left = b""
+        self._body: bytes | None = None
         self._answer = b""
         self.socket = self._connect()
 
@@ -54,11 +61,12 @@ class _Connection:
         self._answer = b""
         request = next(self._requests, None)
         if request is not None:
-            self.socket.sendall(request)
+            self._body = request.body
+            self.socket.sendall(request.message)
         return request is not None
 
     def receive(self) -> bool:
-        """Take what has come; True when it completes an answer with a good status."""
+        """Take what has come; True when it completes a good answer."""
         more = self.socket.recv(256 << 10)
         self._answer += more
         head_end = self._answer.find(b"\r\n\r\n") + 4
@@ -71,7 +79,11 @@ class _Connection:
         if length is None:
             no_body = self._answer[9:12] == b"204"
             return no_body or self._answer.endswith(b"0\r\n\r\n")
-        return len(self._answer) >= head_end + int(length[1])
+        if len(self._answer) < head_end + int(length[1]):
+            return False
+        if self._body is not None and self._answer[head_end:] != self._body:
+            raise ServerFailed(f"small request: wrong content after {head!r}")
+        return True
 
     def reopen_if_closing(self) -> None:
         """Connect anew after an answer that ends its connection."""
@@ -80,7 +92,7 @@ class _Connection:
             self.socket = self._connect()
 
 
-def run_requests(target: Target, requests: Sequence[bytes], connections: int) -> Load:
+def run_requests(target: Target, requests: Sequence[Request], connections: int) -> Load:
     """Send each request once over ``connections``; every answer must be 2xx."""
     waiting = iter(requests)
     links = [_Connection(target, waiting) for _ in range(min(connections, len(requests)))]
@@ -113,12 +125,29 @@ def run_requests(target: Target, requests: Sequence[bytes], connections: int) ->
 
 def put_many(target: Target, folder: str, count: int, size: int, connections: int) -> Load:
     """PUT ``count`` new files of ``size`` bytes, named ``folder/00000.bin`` and so on."""
-    body = os.urandom(size)
     requests = [
-        request_head(target, "PUT", f"{folder}/{number:05d}.bin", size) + body
+        Request(request_head(target, "PUT", _path(folder, number), size) + _content(number, size))
         for number in range(count)
     ]
     return run_requests(target, requests, connections)
+
+
+def get_each(target: Target, folder: str, count: int, size: int, connections: int) -> Load:
+    """GET each of the files that ``put_many`` made once; every byte is checked."""
+    requests = [
+        Request(request_head(target, "GET", _path(folder, number)), _content(number, size))
+        for number in range(count)
+    ]
+    return run_requests(target, requests, connections)
+
+
+def _path(folder: str, number: int) -> str:
+    return f"{folder}/{number:05d}.bin"
+
+
+def _content(number: int, size: int) -> bytes:
+    """Of each file another one, which nobody compresses."""
+    return hashlib.shake_128(number.to_bytes(8)).digest(size)
 
 
 def get_many(
@@ -128,12 +157,9 @@ def get_many(
     wrk = shutil.which("wrk")
     if wrk is not None:
         return _wrk(wrk, target, folder, count, size, connections, seconds)
-    requests = [
-        request_head(target, "GET", f"{folder}/{number:05d}.bin") for number in range(count)
-    ]
     done, clock, cpu = 0, 0.0, 0.0
     while clock < seconds:
-        part = run_requests(target, requests, connections)
+        part = get_each(target, folder, count, size, connections)
         done, clock, cpu = done + part.requests, clock + part.seconds, cpu + part.client_cpu
     return Load(done, clock, cpu)
 

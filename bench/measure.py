@@ -32,13 +32,14 @@ class Sample:
 
 
 @contextmanager
-def _started(server: Server, folder: Path) -> Iterator[Running]:
+def started(server: Server, folder: Path) -> Iterator[Running]:
+    """The server on this folder; it is stopped at the end."""
     running = server.start(folder)
     with running.process:
         yield running
 
 
-class _Meter:
+class Meter:
     """The server's own cost of what happens between its construction and ``sample``."""
 
     def __init__(self, running: Running) -> None:
@@ -59,21 +60,21 @@ def large_files(
     server: Server, folder: Path, sizes: Sizes, source: client.Source
 ) -> Iterator[tuple[Workload, Sample]]:
     """One large file up and down. Before it a smaller one, read back and compared."""
-    _touch_memory(sizes.large)
-    with _started(server, folder) as running:
+    touch_memory(sizes.large)
+    with started(server, folder) as running:
         target = running.target
         warm_up = min(WARM_UP, sizes.large)
         client.upload(target, "/warm-up.bin", source, warm_up)
         client.download(target, "/warm-up.bin", source, warm_up, verify=True)
-        meter = _Meter(running)
+        meter = Meter(running)
         timing = client.upload(target, "/large.bin", source, sizes.large)
         yield Workload.PUT, meter.sample(sizes.large / 1e6 / timing.seconds, *timing)
-        meter = _Meter(running)
+        meter = Meter(running)
         timing = client.download(target, "/large.bin", source, sizes.large, verify=False)
         yield Workload.GET, meter.sample(sizes.large / 1e6 / timing.seconds, *timing)
 
 
-def _touch_memory(size: int) -> None:
+def touch_memory(size: int) -> None:
     """Use and free as much memory as the files will take.
 
     A virtual machine's host takes free pages away after a while, and whichever server came
@@ -87,21 +88,21 @@ def small_files(
     server: Server, folder: Path, sizes: Sizes, wanted: Collection[Workload]
 ) -> Iterator[tuple[Workload, Sample]]:
     """A folder filled with small files, listed after a restart and again, and read."""
-    with _started(server, folder) as running:
+    with started(server, folder) as running:
         client.simple(running.target, "MKCOL", "/small")
-        meter = _Meter(running)
+        meter = Meter(running)
         load = many.put_many(
             running.target, "/small", sizes.files, sizes.small, sizes.put_connections
         )
         yield Workload.SMALL_PUT, meter.sample(load.requests / load.seconds, *load[1:])
     if not {*wanted} - {Workload.SMALL_PUT, *LARGE}:
         return
-    with _started(server, folder) as running:
+    with started(server, folder) as running:
         if server.lists:
-            meter = _Meter(running)
+            meter = Meter(running)
             timing = client.propfind(running.target, "/small/", sizes.files)
             yield Workload.LIST_COLD, meter.sample(timing.seconds * 1e3, *timing)
-            meter = _Meter(running)
+            meter = Meter(running)
             timings = [
                 client.propfind(running.target, "/small/", sizes.files)
                 for _ in range(sizes.warm_listings)
@@ -110,7 +111,7 @@ def small_files(
             median = statistics.median(timing.seconds for timing in timings)
             yield Workload.LIST_WARM, meter.sample(median * 1e3, total[0], total[1])
         if Workload.SMALL_GET in wanted:
-            meter = _Meter(running)
+            meter = Meter(running)
             load = many.get_many(
                 running.target,
                 "/small",

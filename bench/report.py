@@ -3,39 +3,76 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
+from typing import Any, Generic, TypeVar
 
 from bench.measure import Sample
 from bench.plan import LARGE, MIB, TARGETS, Sizes, Workload
+from bench.process import ServerFailed
 
 SUBJECT = "bridge"
 
 
+W = TypeVar("W", bound=str)
+S = TypeVar("S", bound=Sample)
+
+
 @dataclass(slots=True)
-class Outcome:
-    """All that a run found out.
+class Figures(Generic[W, S]):
+    """What the servers did in all rounds.
 
     ``samples[server][workload][round]``; a round that failed is None, so that rounds stay paired.
     """
 
-    facts: dict[str, str]
-    sizes: Sizes
-    workloads: Sequence[Workload]
-    samples: dict[str, dict[Workload, list[Sample | None]]] = field(default_factory=dict)
+    samples: dict[str, dict[W, list[S | None]]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    not_run: list[str] = field(default_factory=list)
     subject_failed: bool = False
 
-    def good(self, server: str, workload: Workload) -> list[Sample]:
+    def take(self, server: str, samples: Iterable[tuple[W, S]], wanted: Iterable[W]) -> None:
+        """Keep the samples of one server in one round; what it does not deliver is None."""
+        got: dict[W, S] = {}
+        try:
+            for workload, sample in samples:  # one by one: what came before a failure counts
+                got[workload] = sample  # noqa: PERF403
+        except (ServerFailed, OSError, HTTPException) as error:
+            self.failures.append(f"{server}: {type(error).__name__}: {error}")
+            self.subject_failed |= server == SUBJECT
+        kept = self.samples.setdefault(server, {})
+        for workload in wanted:
+            kept.setdefault(workload, []).append(got.get(workload))
+
+    def good(self, server: str, workload: W) -> list[S]:
         return [s for s in self.samples.get(server, {}).get(workload, []) if s is not None]
 
-    def ratios(self, workload: Workload, peer: str) -> list[float]:
+    def ratios(
+        self, workload: W, peer: str, figure: Callable[[S], float] = lambda sample: sample.value
+    ) -> list[float]:
         """The bridge's figure by the peer's, for each round in which both have one."""
         ours = self.samples.get(SUBJECT, {}).get(workload, [])
         theirs = self.samples.get(peer, {}).get(workload, [])
         pairs = zip(ours, theirs, strict=False)
-        return [a.value / b.value for a, b in pairs if a is not None and b is not None]
+        return [figure(a) / figure(b) for a, b in pairs if a is not None and b is not None]
+
+    def samples_as_json(self) -> dict[str, dict[W, list[dict[str, Any] | None]]]:
+        return {
+            server: {
+                workload: [None if sample is None else asdict(sample) for sample in rounds]
+                for workload, rounds in by_workload.items()
+            }
+            for server, by_workload in self.samples.items()
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome(Figures[Workload, Sample]):
+    """All that a run found out."""
+
+    facts: dict[str, str]
+    sizes: Sizes
+    workloads: Sequence[Workload]
+    not_run: list[str] = field(default_factory=list)
 
 
 def spread(values: Sequence[float], decimals: int) -> str:
@@ -50,13 +87,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
     return {
         "facts": outcome.facts,
         "sizes": asdict(outcome.sizes),
-        "samples": {
-            server: {
-                workload: [sample and asdict(sample) for sample in rounds]
-                for workload, rounds in by_workload.items()
-            }
-            for server, by_workload in outcome.samples.items()
-        },
+        "samples": outcome.samples_as_json(),
         "targets": [
             {
                 "workload": target.workload,
@@ -81,8 +112,8 @@ def as_markdown(outcome: Outcome) -> str:
         "Every figure is min-median-max over the rounds.",
     ]
     for workload in outcome.workloads:
-        table = _workload_table(outcome, workload)
-        sections.append(f"## {sizes.title(workload)}\n\n{table}")
+        body = _workload_table(outcome, workload)
+        sections.append(f"## {sizes.title(workload)}\n\n{body}")
     sections.append(f"## Targets\n\n{_targets_table(outcome)}")
     if outcome.failures:
         lines = "\n".join(f"- {line}" for line in outcome.failures)
@@ -100,16 +131,16 @@ def _workload_table(outcome: Outcome, workload: Workload) -> str:
         "bridge by it": lambda name, _: (
             "" if name == SUBJECT else spread(outcome.ratios(workload, name), 2)
         ),
-        f"server CPU s per {per}": lambda _, got: _middle([s.server_cpu / work(s) for s in got], 2),
-        "client CPU share": lambda _, got: _middle([s.client_share for s in got], 2),
-        "peak memory MiB": lambda _, got: _middle([s.server_peak / MIB for s in got], 0),
+        f"server CPU s per {per}": lambda _, got: middle([s.server_cpu / work(s) for s in got], 2),
+        "client CPU share": lambda _, got: middle([s.client_share for s in got], 2),
+        "peak memory MiB": lambda _, got: middle([s.server_peak / MIB for s in got], 0),
     }
     rows = [
         [name, *(cell(name, got) for cell in columns.values())]
         for name in outcome.samples
         if (got := outcome.good(name, workload))
     ]
-    return _table(["server", *columns], rows)
+    return table(["server", *columns], rows)
 
 
 def _work_unit(sizes: Sizes, workload: Workload) -> tuple[Callable[[Sample], float], str]:
@@ -133,14 +164,14 @@ def _targets_table(outcome: Outcome) -> str:
         verdict = target.verdict(statistics.median(ratios)) if ratios else "not run"
         title = outcome.sizes.title(target.workload)
         rows.append([title, target.peer, target.rule, spread(ratios, 2), verdict])
-    return _table(["workload", "peer", "asked: bridge by peer", "ratio", "verdict"], rows)
+    return table(["workload", "peer", "asked: bridge by peer", "ratio", "verdict"], rows)
 
 
-def _middle(values: Sequence[float], decimals: int) -> str:
+def middle(values: Sequence[float], decimals: int) -> str:
     return f"{statistics.median(values):.{decimals}f}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return "(no figures)"
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]

@@ -22,6 +22,10 @@ USER = "bench"
 PASSWORD = "throw-away-secret"
 START_LIMIT = 30.0
 
+OURS = "pip install -e '.[dev]'"
+RCLONE = "go install github.com/rclone/rclone@v1.75.1"
+"""How to install what is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -84,7 +88,8 @@ def _run(
         raise
 
 
-def _packages(*names: str) -> str | None:
+def packages(*names: str) -> str | None:
+    """The versions of these Python packages, or None where one is missing."""
     try:
         return ", ".join(f"{name} {version(name)}" for name in names)
     except PackageNotFoundError:
@@ -100,13 +105,15 @@ def _said(command: Sequence[str], prefix: str = "") -> str | None:
     return done.stdout.partition("\n")[0].removeprefix(prefix).strip() or None
 
 
-def _start_bridge(folder: Path) -> Running:
+def start_bridge(folder: Path, *options: str | Path) -> Running:
+    """Start ``storj-bridge demo`` with these further options."""
+
     def find(process: Process) -> Target:
         said = json.loads(process.first_line(START_LIMIT))
         return Target.from_url(said["webdav_url"], said["username"], said["password"])
 
     command = [sys.executable, "-m", "bridge", "demo", "--json", "--listen", "127.0.0.1:0"]
-    return _run([*command, "--data", folder / "data"], folder, find)
+    return _run([*command, "--data", folder / "data", *options], folder, find)
 
 
 def _start_python(module: str, folder: Path) -> Running:
@@ -116,23 +123,32 @@ def _start_python(module: str, folder: Path) -> Running:
     return _run([sys.executable, "-m", module, folder / "data", USER, PASSWORD], folder, find)
 
 
-def _start_rclone(binary: str, crypt: bool, folder: Path) -> Running:
+def start_rclone(
+    binary: str, folder: Path, remote: str, configuration: Mapping[str, str]
+) -> Running:
+    """Start ``rclone serve webdav`` on ``remote``, configured by environment variables alone."""
+
     def find(process: Process) -> Target:
         return Target.from_url(process.find_in_log(r"started on \[(http:\S+)\]", START_LIMIT)[1])
 
-    environment = {"RCLONE_CONFIG": os.devnull}
-    if crypt:
-        environment |= {
-            "RCLONE_CONFIG_SEALED_TYPE": "crypt",
-            "RCLONE_CONFIG_SEALED_REMOTE": str(folder / "data"),
-            "RCLONE_CONFIG_SEALED_PASSWORD": _said([binary, "obscure", PASSWORD]) or "",
-        }
     command = [binary, "serve", "webdav", "--addr", "127.0.0.1:0", "--vfs-cache-mode", "off"]
-    remote = "sealed:" if crypt else str(folder / "data")
     # With --user and --pass it hashes the password 1,000 times for each request.
     apache.write_password_file(folder / "passwd", USER, PASSWORD)
-    command += ["--htpasswd", str(folder / "passwd")]
-    return _run([*command, remote], folder, find, environment)
+    command += ["--htpasswd", str(folder / "passwd"), remote]
+    return _run(command, folder, find, {"RCLONE_CONFIG": os.devnull, **configuration})
+
+
+def _start_plain_rclone(binary: str, folder: Path) -> Running:
+    return start_rclone(binary, folder, str(folder / "data"), {})
+
+
+def _start_crypt_rclone(binary: str, folder: Path) -> Running:
+    sealed = {
+        "RCLONE_CONFIG_SEALED_TYPE": "crypt",
+        "RCLONE_CONFIG_SEALED_REMOTE": str(folder / "data"),
+        "RCLONE_CONFIG_SEALED_PASSWORD": _said([binary, "obscure", PASSWORD]) or "",
+    }
+    return start_rclone(binary, folder, "sealed:", sealed)
 
 
 def _start_apache(binary: str, folder: Path) -> Running:
@@ -152,23 +168,26 @@ def _start_apache(binary: str, folder: Path) -> Running:
     raise failure
 
 
+def find_rclone() -> tuple[str, str | None]:
+    """The program, and its version where this machine has it."""
+    rclone = os.environ.get("RCLONE") or shutil.which("rclone") or ""
+    return rclone, _said([rclone, "version"], "rclone ") if rclone else None
+
+
 def known_servers() -> list[Server]:
     """Every server, in the order of the runs; those that this machine lacks have no version."""
-    rclone = os.environ.get("RCLONE") or shutil.which("rclone") or ""
-    rclone_version = _said([rclone, "version"], "rclone ") if rclone else None
-    rclone_needs = "go install github.com/rclone/rclone@v1.75.1"
+    rclone, rclone_version = find_rclone()
     httpd = apache.find_binary()
-    ours = "pip install -e '.[dev]'"
     bare = partial(_start_python, "bench.bare")
     hops = partial(_start_python, "bench.bare_hops")
     wsgidav = partial(_start_python, "bench.wsgidav_peer")
     return [
-        Server("bridge", _packages("storj-bridge"), ours, _start_bridge),
-        Server("aiohttp", _packages("aiohttp", "uvloop"), ours, bare, lists=False),
-        Server("aiohttp-hops", _packages("aiohttp", "uvloop"), ours, hops, lists=False),
-        Server("wsgidav", _packages("wsgidav", "cheroot"), ours, wsgidav),
-        Server("rclone", rclone_version, rclone_needs, partial(_start_rclone, rclone, False)),
-        Server("rclone-crypt", rclone_version, rclone_needs, partial(_start_rclone, rclone, True)),
+        Server("bridge", packages("storj-bridge"), OURS, start_bridge),
+        Server("aiohttp", packages("aiohttp", "uvloop"), OURS, bare, lists=False),
+        Server("aiohttp-hops", packages("aiohttp", "uvloop"), OURS, hops, lists=False),
+        Server("wsgidav", packages("wsgidav", "cheroot"), OURS, wsgidav),
+        Server("rclone", rclone_version, RCLONE, partial(_start_plain_rclone, rclone)),
+        Server("rclone-crypt", rclone_version, RCLONE, partial(_start_crypt_rclone, rclone)),
         Server(
             "apache",
             _said([httpd, "-v"], "Server version: ") if httpd else None,

@@ -1,0 +1,1 @@
+"""The bridge and its peers on a real Storj network; see ../README.md."""
