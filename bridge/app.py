@@ -19,6 +19,7 @@ from bridge.settings import Settings
 from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import ObjectStore, StoreError
+from bridge.store.closing import Closing
 from bridge.store.deadline import deadline
 from bridge.stores import CannotOpen, open_store
 from bridge.telemetry.metrics import Metrics
@@ -122,8 +123,8 @@ def open_database(settings: Settings) -> DatabaseState:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Everything below the doors, open. A context manager that closes it."""
+class Services(Closing):
+    """Everything below the doors, open."""
 
     store: ObjectStore
     state: DatabaseState
@@ -176,10 +177,8 @@ class Services:
                 opened.pop_all(),
             )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close all parts, the last opened first."""
         self.closing.close()
 
     def checks(self) -> dict[str, Callable[[], None]]:

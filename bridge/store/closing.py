@@ -1,4 +1,4 @@
-"""What every reader has in common: used in a ``with``, it is closed at the end."""
+"""What all that can be closed has in common: used in a ``with``, it is closed at the end."""
 
 from __future__ import annotations
 

@@ -93,32 +93,38 @@ def test_too_many_requests_are_rate_limited_and_later_taken(
     assert read(store, "large") == ON_NODES
 
 
-def test_a_full_project_is_out_of_space_and_can_be_freed(
-    network: Network, storj_project: Project, store: StorjStore
+@pytest.mark.parametrize("limit", ["storage", "segments"])
+def test_a_full_project_is_out_of_space_and_what_is_there_can_be_read(
+    network: Network, storj_project: Project, store: StorjStore, limit: str
 ) -> None:
     write(store, "there", ON_NODES)
-    network.limit(storj_project, storage=1)
+    network.limit(storj_project, **{limit: 1})
     for content in (b"content", ON_NODES, STREAMED):
         with pytest.raises(OutOfSpace):
             write(store, "new", content)
         assert not exists(store, "new")
     assert read(store, "there") == ON_NODES
     store.probe()
+
+
+def test_a_full_project_can_be_freed(
+    network: Network, storj_project: Project, store: StorjStore
+) -> None:
+    write(store, "there", ON_NODES)
+    network.limit(storj_project, storage=1)
+    with pytest.raises(OutOfSpace):
+        write(store, "new", STREAMED)
     store.delete("there")
     network.limit(storj_project)
     write(store, "new", STREAMED)
     assert read(store, "new") == STREAMED
 
 
-def test_a_project_out_of_segments_is_out_of_space(
+def test_a_project_out_of_segments_can_be_moved_in_and_not_copied(
     network: Network, storj_project: Project, store: StorjStore
 ) -> None:
     write(store, "there", ON_NODES)
     network.limit(storj_project, segments=1)
-    for content in (b"content", ON_NODES, STREAMED):
-        with pytest.raises(OutOfSpace):
-            write(store, "new", content)
-        assert not exists(store, "new")
     with pytest.raises(OutOfSpace):
         store.copy("there", "new")
     with pytest.raises(OutOfSpace):
