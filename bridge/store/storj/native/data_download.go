@@ -18,8 +18,8 @@ import (
 // download is a range of an object being read.
 type download struct {
 	transfer
-	*stream.Download
 	streams *streams.Store
+	content io.ReadCloser
 	// left is how many bytes of the range are not read yet.
 	left int64
 }
@@ -112,7 +112,7 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 	if d.left > 0 && len(segments.Items) == 0 {
 		return described, errReplaced
 	}
-	d.Download = stream.NewDownloadRange(d.ctx, metaclient.DownloadInfo{
+	info := metaclient.DownloadInfo{
 		Object: metaclient.Object{
 			Bucket: metaclient.Bucket{Name: s.bucket}, Path: key,
 			Stream: metaclient.Stream{
@@ -125,14 +125,19 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 		DownloadedSegments: answer.DownloadedSegments,
 		ListSegments:       segments,
 		Range:              wanted,
-	}, d.streams, wanted.Start, d.left)
+	}
+	if d.left < spansFrom {
+		d.content = stream.NewDownloadRange(d.ctx, info, d.streams, wanted.Start, d.left)
+	} else {
+		d.content = newAheadReader(d.ctx, info, d.streams, wanted.Start, d.left)
+	}
 	return described, nil
 }
 
 func (d *download) close() {
 	d.stop()
-	if d.Download != nil {
-		_ = d.Download.Close() // what was read was read; nothing is left to fail
+	if d.content != nil {
+		_ = d.content.Close() // what was read was read; nothing is left to fail
 	}
 	if d.streams != nil {
 		_ = d.streams.Close()
@@ -159,7 +164,7 @@ func bridge_read(handle C.size_t, data *C.uint8_t, size C.size_t, milliseconds C
 // error: io.ReadFull could not tell it from a connection that broke.
 func (d *download) fill(buffer []byte) (read int, err error) {
 	for read < len(buffer) && d.left > 0 {
-		count, err := d.Read(buffer[read:])
+		count, err := d.content.Read(buffer[read:])
 		read += count
 		d.left -= int64(count)
 		if err != nil && (err != io.EOF || d.left > 0) {
