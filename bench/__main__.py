@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 
 from bench.client import Source
-from bench.facts import machine_facts
+from bench.facts import machine_facts, small_get_client
 from bench.measure import Sample, large_files, small_files
 from bench.plan import LARGE, MIB, QUICK, Sizes, Workload
 from bench.process import stop_by_sigterm
@@ -59,8 +59,8 @@ def main(
     """Measure the bridge beside its peers, in interleaved runs. Exits 1 when the bridge fails."""
     stop_by_sigterm()
     known = known_servers()
-    wanted = by_name({server.name: server for server in known}, names)
-    workloads = by_name({workload.value: workload for workload in Workload}, chosen)
+    wanted = pick({server.name: server for server in known}, names)
+    workloads = pick({workload.value: workload for workload in Workload}, chosen)
     sizes = QUICK if quick else Sizes()
     sizes = replace(sizes, large=large * MIB if large else sizes.large, files=files or sizes.files)
     rounds = rounds or (1 if quick else 5)
@@ -69,6 +69,7 @@ def main(
     ) as place:
         Path(place).chmod(0o755)  # Apache, started by root, serves as another user
         facts = machine_facts(Path(place), wanted, rounds)
+        facts["small GET client"] = small_get_client()
         outcome = Outcome(facts=facts, sizes=sizes, workloads=workloads)
         outcome.not_run = [f"{s.name}: needs {s.needs}" for s in wanted if s.version is None]
         _measure([s for s in wanted if s.version is not None], outcome, rounds, Path(place))
@@ -82,7 +83,7 @@ def main(
     sys.exit(1 if outcome.subject_failed else 0)
 
 
-def by_name(known: Mapping[str, Named], names: str | None) -> list[Named]:
+def pick(known: Mapping[str, Named], names: str | None) -> list[Named]:
     """The values that ``names`` picks, in the order of ``known``; all when it is None."""
     picked = set(names.split(",")) if names is not None else set(known)
     if unknown := picked - set(known):
@@ -116,6 +117,7 @@ def _measure(servers: list[Server], outcome: Outcome, rounds: int, place: Path) 
 
 
 def say(progress: str) -> None:
+    """Show on a terminal what is being done, in the place of what was."""
     if sys.stderr.isatty():
         print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
 

@@ -7,16 +7,16 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.servers import Server
 
 
-def machine_facts(folder: Path, servers: list[Server], rounds: int) -> dict[str, str]:
+def machine_facts(folder: Path, servers: Sequence[Server], rounds: int) -> dict[str, str]:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    wrk = shutil.which("wrk")
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "cores": f"{len(os.sched_getaffinity(0))} ({model[1] if model else platform.machine()})",
@@ -26,9 +26,14 @@ def machine_facts(folder: Path, servers: list[Server], rounds: int) -> dict[str,
         "file system": _file_system(folder),
         "load before": f"{os.getloadavg()[0]:.1f} (above about 0.3, others share the machine)",
         "rounds": f"{rounds}, the servers in turn in each",
-        "small GET client": _version(wrk) if wrk else "own loop (wrk is missing)",
     }
     return facts | {s.name: s.version for s in servers if s.version is not None}
+
+
+def small_get_client() -> str:
+    """What sends the many small downloads of ``many.get_many``."""
+    wrk = shutil.which("wrk")
+    return _version(wrk) if wrk else "own loop (wrk is missing)"
 
 
 def _file_system(folder: Path) -> str:

@@ -5,25 +5,33 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
-from bench.__main__ import SOURCE, by_name, say
+from bench.__main__ import SOURCE, pick, say
 from bench.client import Source
 from bench.facts import machine_facts
-from bench.network import peers
-from bench.network.measure import Session
+from bench.network.measure import Samples, Session
+from bench.network.peers import build_uplink_copy, servers, uplink_version
 from bench.network.plan import LARGE, QUICK, Sizes, Workload
-from bench.network.report import NetworkFigures, as_markdown
-from bench.process import stop_by_sigterm
+from bench.network.report import NetworkFigures, Outcome, as_json, as_markdown
+from bench.process import ServerFailed, stop_by_sigterm
 from tests.network.client import PEERS, Network
+from tests.network.errors import NetworkError
+
+UPLINK = "uplink"
+
+Peers = Mapping[str, Callable[[Session, Path], Samples]]
+"""What to measure, by name; each gets a folder that is there, and whose name is its bucket's."""
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A smoke run: little of each, one round, no delay.")
-@click.option("--rounds", type=click.IntRange(1), help="How often each runs (5; quick: 1).")
+@click.option("--rounds", type=click.IntRange(1), help="How often each peer runs (5; quick: 1).")
 @click.option(
     "--delay",
     "delays",
@@ -32,7 +40,7 @@ from tests.network.client import PEERS, Network
     help="Milliseconds added each way; may be given again (0 and 20; quick: 0).",
 )
 @click.option("--workloads", "chosen", help=f"Which, by comma: {', '.join(Workload)}.")
-@click.option("--peers", "names", help="Which, by comma: bridge, rclone, uplink.")
+@click.option("--peers", "names", help=f"Which, by comma: bridge, rclone, {UPLINK}.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -48,12 +56,14 @@ def main(
 ) -> None:
     """Measure the bridge on a Storj network beside its peers. Exits 1 when the bridge fails."""
     stop_by_sigterm()
-    wanted = by_name({workload.value: workload for workload in Workload}, chosen)
-    sizes = QUICK if quick else Sizes()
     rounds = rounds or (1 if quick else 5)
-    delays = delays or ((0,) if quick else (0, 20))
-    source = Source(min(SOURCE, sizes.large))
-    figures = {delay: NetworkFigures() for delay in delays}
+    outcome = Outcome(
+        facts={},
+        sizes=QUICK if quick else Sizes(),
+        workloads=pick({workload.value: workload for workload in Workload}, chosen),
+        figures={delay: NetworkFigures() for delay in delays or ((0,) if quick else (0, 20))},
+        not_run=[],
+    )
     with tempfile.TemporaryDirectory(
         prefix="bench-", dir="/dev/shm", ignore_cleanup_errors=True
     ) as name:
@@ -61,42 +71,53 @@ def main(
         place.chmod(0o755)  # the network's PostgreSQL, started by root, serves as another user
         tempfile.tempdir = name  # the network stores there too
         grant = place / "grant"
-        servers = [s for s in peers.servers(grant) if not names or s.name in names.split(",")]
-        facts = machine_facts(place, servers, rounds)
-        facts["uplink"] = f"storj.io/uplink {peers.uplink_version()}"
-        program = peers.build_uplink_copy(place)
-        for number in range(rounds):
-            for delay in delays:
-                with Network(say=say) as network:
-                    if delay:
-                        network.delay(delay, *PEERS)
-                    grant.write_text(network.new_project().grant)
-                    grant.chmod(0o600)
-                    session = Session(network, sizes, source, wanted)
-                    for server in servers:
-                        say(f"round {number + 1} of {rounds}, {delay} ms: {server.name} ...")
-                        folder = place / f"{server.name}-{delay}-{number}"
-                        folder.mkdir()
-                        samples = session.of_server(server, folder)
-                        figures[delay].take(server.name, samples, wanted)
-                    if set(LARGE) & set(wanted) and (not names or "uplink" in names.split(",")):
-                        say(f"round {number + 1} of {rounds}, {delay} ms: uplink ...")
-                        samples = session.of_uplink(program, grant, "uplink")
-                        figures[delay].take("uplink", samples, wanted)
+        known = servers(grant)
+        outcome.facts = machine_facts(place, known, rounds) | {UPLINK: uplink_version()}
+        outcome.not_run = [f"{s.name}: needs {s.needs}" for s in known if s.version is None]
+        try:
+            peers: dict[str, Callable[[Session, Path], Samples]] = {
+                server.name: partial(Session.of_server, server=server)
+                for server in known
+                if server.version is not None
+            }
+            program = build_uplink_copy(place)
+            peers[UPLINK] = partial(Session.of_uplink, program=program, grant_file=grant)
+            picked = pick({name: name for name in peers}, names)
+            peers = {name: peers[name] for name in picked}
+            for number in range(1, rounds + 1):
+                for delay in outcome.figures:
+                    title = f"round {number} of {rounds}, {delay} ms"
+                    _measure(peers, outcome, delay, grant, title)
+        except (ServerFailed, NetworkError) as error:
+            raise click.ClickException(str(error)) from error
     say("")
-    text = "# The bridge beside its peers, on a Storj network\n\n"
-    text += "\n".join(f"- {name}: {value}" for name, value in facts.items()) + "\n"
-    for delay, got in figures.items():
-        text += f"\n## {f'{delay} ms each way' if delay else 'Loopback'}\n\n"
-        text += as_markdown(got, sizes, wanted)
+    text = as_markdown(outcome)
     click.echo(text)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         stem = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-network"
         stem.with_suffix(".md").write_text(text)
-        as_json = {delay: got.samples_as_json() for delay, got in figures.items()}
-        stem.with_suffix(".json").write_text(json.dumps(as_json, indent=1) + "\n")
-    sys.exit(1 if any(got.subject_failed for got in figures.values()) else 0)
+        stem.with_suffix(".json").write_text(json.dumps(as_json(outcome), indent=1) + "\n")
+    sys.exit(1 if outcome.subject_failed else 0)
+
+
+def _measure(peers: Peers, outcome: Outcome, delay: int, grant: Path, title: str) -> None:
+    """One round of all peers, on a network of its own."""
+    sizes, workloads = outcome.sizes, outcome.workloads
+    source = Source(min(SOURCE, sizes.large))
+    with Network(say=say) as network, tempfile.TemporaryDirectory() as place:
+        if delay:
+            network.delay(delay, *PEERS)
+        grant.write_text(network.new_project().grant)
+        grant.chmod(0o600)
+        session = Session(network, sizes, source, workloads)
+        for name, run in peers.items():
+            if name == UPLINK and not set(LARGE) & set(workloads):
+                continue
+            say(f"{title}: {name} ...")
+            folder = Path(place) / name
+            folder.mkdir()
+            outcome.figures[delay].take(name, run(session, folder), workloads)
 
 
 if __name__ == "__main__":

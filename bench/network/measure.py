@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import client, many
 from bench.client import Timing
 from bench.measure import Meter, Sample, started, touch_memory
-from bench.network import peers
+from bench.network.peers import uplink_copy
 from bench.network.plan import LARGE, MEDIUM, SMALL, Sizes, Workload
 from bench.plan import MIB
 from bench.servers import Running, Server, Target
@@ -74,7 +74,7 @@ class Session:
     source: client.Source
     wanted: Collection[Workload]
 
-    def of_server(self, server: Server, folder: Path) -> Samples:
+    def of_server(self, folder: Path, server: Server) -> Samples:
         """Through all workloads, with one restart before the listings."""
         touch_memory(self.sizes.large)
         with started(server, folder) as running:
@@ -88,11 +88,11 @@ class Session:
             with started(server, folder) as running:
                 yield from self._folder(running)
 
-    def of_uplink(self, program: Path, grant_file: Path, bucket: str) -> Samples:
+    def of_uplink(self, folder: Path, program: Path, grant_file: Path) -> Samples:
         """The two transfers of the plain client."""
         touch_memory(self.sizes.large)
         warm_up = min(WARM_UP, self.sizes.large)
-        for took in peers.uplink_copy(program, grant_file, bucket, self.sizes.large, warm_up):
+        for took in uplink_copy(program, grant_file, folder.name, self.sizes.large, warm_up):
             yield (
                 Workload(took.transfer),
                 NetworkSample(

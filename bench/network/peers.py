@@ -9,20 +9,28 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.process import ServerFailed
-from bench.servers import OURS, RCLONE, Running, Server, find_rclone, packages, start_bridge
-from bench.servers import start_rclone as start_rclone_on
+from bench.servers import (
+    OURS,
+    RCLONE,
+    Running,
+    Server,
+    find_rclone,
+    packages,
+    start_bridge,
+    start_rclone,
+)
 from bridge.store.storj.native.toolchain import find_go, go_environment
 
 SOURCES = Path(__file__).resolve().parents[1] / "uplink_copy"
 
-BUILD_LIMIT = 1800.0
-COPY_LIMIT = 600.0
+LIMIT = 1800.0
+"""Seconds that a program which ends by itself may take."""
 
 
 class Copied(NamedTuple):
@@ -44,6 +52,7 @@ def servers(grant_file: Path) -> list[Server]:
 
 
 def uplink_version() -> str:
+    """The version of Storj's Go client that the plain copy is made of."""
     found = re.search(r"storj\.io/uplink (\S+)", (SOURCES / "go.mod").read_text())
     assert found is not None, "go.mod names no uplink"
     return found[1]
@@ -55,40 +64,26 @@ def build_uplink_copy(folder: Path) -> Path:
     if go is None:
         raise ServerFailed("uplink-copy needs Go: pip install -e '.[dev]'")
     program = folder / "uplink-copy"
-    done = subprocess.run(
-        [go, "build", "-trimpath", "-buildvcs=false", "-o", program, "."],
-        cwd=SOURCES,
-        env=go_environment() | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BUILD_LIMIT,
-        check=False,
+    build = [go, "-C", str(SOURCES), "build", "-trimpath", "-buildvcs=false", "-o", str(program)]
+    _output(
+        [*build, "."],
+        go_environment() | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
     )
-    if done.returncode:
-        raise ServerFailed(f"uplink-copy did not build: {done.stderr[-1000:]}")
     return program
 
 
 def uplink_copy(
     program: Path, grant_file: Path, bucket: str, size: int, warm_up: int
-) -> Iterator[Copied]:
-    """Put and get ``size`` bytes; it compares what it gets."""
-    done = subprocess.run(
+) -> list[Copied]:
+    """Put and get ``size`` bytes, after ``warm_up``; it compares what it gets."""
+    said = _output(
         [
-            *(program, "-grant-file", grant_file, "-bucket", bucket),
+            *(str(program), "-grant-file", str(grant_file), "-bucket", bucket),
             *("-size", str(size), "-warm-up", str(warm_up)),
         ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=COPY_LIMIT,
-        check=False,
+        {},
     )
-    for line in done.stdout.splitlines():
-        yield Copied(**json.loads(line))
-    if done.returncode:
-        raise ServerFailed(f"uplink-copy: {done.stderr[-500:]}")
+    return [Copied(**json.loads(line)) for line in said.splitlines()]
 
 
 def _bridge(grant_file: Path, folder: Path) -> Running:
@@ -103,15 +98,24 @@ def _rclone(binary: str, grant_file: Path, folder: Path) -> Running:
     }
     bucket = f"network:{folder.name}"
     # It refuses uploads into a bucket that is not there.
-    made = subprocess.run(
-        [binary, "mkdir", bucket],
-        env={**os.environ, "RCLONE_CONFIG": os.devnull, **configuration},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=COPY_LIMIT,
-        check=False,
-    )
-    if made.returncode:
-        raise ServerFailed(f"rclone mkdir: {made.stderr[-500:]}")
-    return start_rclone_on(binary, folder, bucket, configuration)
+    _output([binary, "mkdir", bucket], {"RCLONE_CONFIG": os.devnull, **configuration})
+    return start_rclone(binary, folder, bucket, configuration)
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Run a program to its end; what it said."""
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ServerFailed(f"{command[0]} took over {LIMIT:.0f} s") from late
+    if done.returncode:
+        raise ServerFailed(f"{' '.join(command)}: {done.stderr[-1000:]}")
+    return done.stdout

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from bench.measure import Sample
 from bench.plan import MIB
 
 
@@ -98,8 +96,6 @@ class Target(NamedTuple):
     peer: str
     bound: float
     at_most: bool = False
-    figure: Callable[[Sample], float] = lambda sample: sample.value
-    name: str = ""
 
     @property
     def rule(self) -> str:
@@ -121,15 +117,6 @@ TARGETS = (
     Target(Workload.LIST_COLD, "rclone", 1.0, at_most=True),
     Target(Workload.COPY, "rclone", 0.1, at_most=True),
     Target(Workload.MOVE, "rclone", 0.05, at_most=True),
-    *(
-        Target(
-            workload,
-            "rclone",
-            1.0,
-            at_most=True,
-            figure=lambda sample: sample.server_peak,
-            name="resident memory",
-        )
-        for workload in Workload
-    ),
 )
+MEMORY_TARGETS = tuple(Target(workload, "rclone", 1.0, at_most=True) for workload in Workload)
+"""Of the peak of resident memory during each workload."""

@@ -1,27 +1,75 @@
-"""The figures of a network at one distance, as tables in Markdown."""
+"""The figures of a network at one distance, as tables in Markdown and as JSON."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from bench.network.measure import NetworkSample
-from bench.network.plan import TARGETS, Sizes, Workload
+from bench.network.plan import MEMORY_TARGETS, TARGETS, Sizes, Target, Workload
 from bench.plan import MIB
 from bench.report import SUBJECT, Figures, middle, spread, table
 
 NetworkFigures = Figures[Workload, NetworkSample]
 
 
-def as_markdown(figures: NetworkFigures, sizes: Sizes, wanted: Sequence[Workload]) -> str:
-    sections = [f"### Targets\n\n{_targets(figures, sizes, wanted)}"]
+@dataclass(slots=True)
+class Outcome:
+    """All that a run found out; ``figures`` by the milliseconds of delay each way."""
+
+    facts: dict[str, str]
+    sizes: Sizes
+    workloads: Sequence[Workload]
+    figures: dict[int, NetworkFigures]
+    not_run: list[str]
+
+    @property
+    def subject_failed(self) -> bool:
+        return any(figures.subject_failed for figures in self.figures.values())
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    return {
+        "facts": outcome.facts,
+        "sizes": asdict(outcome.sizes),
+        "delays": {
+            delay: {"samples": figures.samples_as_json(), "failures": figures.failures}
+            for delay, figures in outcome.figures.items()
+        },
+        "not_run": outcome.not_run,
+    }
+
+
+def as_markdown(outcome: Outcome) -> str:
+    sections = [
+        "# The bridge beside its peers on a real Storj network",
+        "\n".join(f"- {name}: {value}" for name, value in outcome.facts.items()),
+        "Every figure is min-median-max over the rounds.",
+    ]
+    for delay, figures in outcome.figures.items():
+        sections.append(f"## {f'{delay} ms added each way' if delay else 'Nothing added'}")
+        sections += _sections(figures, outcome.sizes, outcome.workloads)
+    if outcome.not_run:
+        lines = "\n".join(f"- {line}" for line in outcome.not_run)
+        sections.append(f"## Not run\n\n{lines}")
+    return "\n\n".join(sections) + "\n"
+
+
+def _sections(figures: NetworkFigures, sizes: Sizes, wanted: Sequence[Workload]) -> list[str]:
+    run = (figures, sizes, wanted)
+    sections = [
+        f"### Targets\n\n{_targets(*run, TARGETS, lambda sample: sample.value)}",
+        "### Targets for peak resident memory\n\n"
+        + _targets(*run, MEMORY_TARGETS, lambda sample: sample.server_peak),
+    ]
     for workload in wanted:
         body = _figures(figures, sizes, workload)
         sections.append(f"### {sizes.title(workload)}\n\n{body}")
     if figures.failures:
         lines = "\n".join(f"- {line}" for line in figures.failures)
         sections.append(f"### Failed\n\n{lines}")
-    return "\n\n".join(sections) + "\n"
+    return sections
 
 
 def _figures(figures: NetworkFigures, sizes: Sizes, workload: Workload) -> str:
@@ -35,7 +83,7 @@ def _figures(figures: NetworkFigures, sizes: Sizes, workload: Workload) -> str:
         "client CPU share": lambda _, got: middle([s.client_share for s in got], 2),
         "peak memory MiB": lambda _, got: middle([s.server_peak / MIB for s in got], 0),
         "satellite round trips a request": lambda _, got: _each(
-            [s.round_trips and sum(s.round_trips.values()) for s in got], requests
+            [None if s.round_trips is None else sum(s.round_trips.values()) for s in got], requests
         ),
         "tokens a request": lambda _, got: _each([s.tokens for s in got], requests),
     }
@@ -56,13 +104,19 @@ def _decimals(got: list[NetworkSample]) -> int:
     return 1 if statistics.median(s.value for s in got) < 200 else 0
 
 
-def _targets(figures: NetworkFigures, sizes: Sizes, wanted: Sequence[Workload]) -> str:
+def _targets(
+    figures: NetworkFigures,
+    sizes: Sizes,
+    wanted: Sequence[Workload],
+    targets: Sequence[Target],
+    figure: Callable[[NetworkSample], float],
+) -> str:
     rows = []
-    for target in TARGETS:
+    for target in targets:
         if target.workload not in wanted:
             continue
-        ratios = figures.ratios(target.workload, target.peer, target.figure)
+        ratios = figures.ratios(target.workload, target.peer, figure)
         verdict = target.verdict(statistics.median(ratios)) if ratios else "not run"
-        title = sizes.title(target.workload) + (f", {target.name}" if target.name else "")
+        title = sizes.title(target.workload)
         rows.append([title, target.peer, target.rule, spread(ratios, 3), verdict])
     return table(["workload", "peer", "asked: bridge by peer", "ratio", "verdict"], rows)
