@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
+from itertools import chain
 
 from bridge import __version__
 from bridge.settings import Settings, Store
@@ -15,6 +17,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.metered import MeteredStore
 from bridge.store.retrying import RetryingStore
 from bridge.store.storj.access import Access
+from bridge.store.storj.accounting import Account
 from bridge.store.storj.binding import limit_memory
 from bridge.store.storj.facts import Place
 from bridge.store.storj.library import LibraryError
@@ -127,6 +130,30 @@ def places_of(settings: Settings) -> tuple[Place, Place]:
     bucket, tenant = settings.store.bucket, settings.tenant.id
     assert bucket is not None, "settings refuse a storj store without a bucket"
     return Place(bucket, vault_prefix(tenant)), Place(bucket, keyrings_prefix(tenant))
+
+
+@dataclass(frozen=True, slots=True)
+class OnStorj:
+    """What a tenant has on Storj; ``uploads`` are begun and not committed, counted as objects."""
+
+    account: Account
+    uploads: int
+
+
+def account_of(settings: Settings, store: ObjectStore) -> OnStorj | None:
+    """What the tenant's vault and keyrings take up, where Storj counts it. Raises CannotOpen.
+
+    Everything is listed: a request for each 1,000 objects.
+    """
+    if settings.store.kind != "storj":
+        return None
+    prefixes = [vault_prefix(settings.tenant.id), keyrings_prefix(settings.tenant.id)]
+    try:
+        listings = (store.list(prefix, recursive=True) for prefix in prefixes)
+        account = Account.of(chain.from_iterable(listings))
+        return OnStorj(account, sum(len(store.list_multiparts(prefix)) for prefix in prefixes))
+    except StoreError as error:
+        raise CannotOpen(f"store: {error}") from None
 
 
 def user_agent_of(configured: Store) -> str:

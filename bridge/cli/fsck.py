@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from bridge.files.errors import FileError
 from bridge.files.findings import Report
 from bridge.files.fsck import Fsck
 from bridge.settings import load
-from bridge.stores import CannotOpen
+from bridge.stores import CannotOpen, OnStorj, account_of
 from bridge.telemetry.metrics import Metrics
 
 
@@ -57,7 +58,12 @@ def fsck(
                 ).run()
             except FileError as error:
                 raise CannotOpen(f"the check could not be finished: {error}") from None
-    say(_facts(report), _words(report, repair=repair), as_json=as_json)
+            kept = account_of(settings, services.store)
+    facts, words = _facts(report), _words(report, repair=repair)
+    if kept is not None:
+        facts["storj"] = asdict(kept.account) | {"uploads": kept.uploads}
+        words = f"{_counted(kept)}\n{words}"
+    say(facts, words, as_json=as_json)
     context.exit(Exit.OK if report.clean else Exit.FOUND)
 
 
@@ -90,6 +96,15 @@ def _words(report: Report, *, repair: bool) -> str:
             "what is left cannot be repaired here" if repair else "repair it with fsck --repair"
         )
     return "\n".join(lines)
+
+
+def _counted(kept: OnStorj) -> str:
+    account = kept.account
+    return (
+        f"on Storj: {account.objects} objects in {account.segments} segments, "
+        f"{account.stored_bytes} bytes as the satellite counts them, and {kept.uploads} uploads "
+        "that are not finished"
+    )
 
 
 @contextmanager

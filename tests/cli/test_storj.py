@@ -181,6 +181,42 @@ def test_calls_on_storj_are_logged_and_name_nothing(
     assert "store call" not in {line["event"] for line in lines["info"]}
 
 
+def test_fsck_counts_what_the_satellite_does(
+    network: Network, configured: Configured, storj_project: Project
+) -> None:
+    configured.write(storj_project.grant)
+    assert run_bridge("init", "--config", str(configured.file)).returncode == 0
+    headers = authorization("bridge", (configured.folder / "secret").read_text().strip())
+    arguments = ["serve", "--config", str(configured.file), "--json"]
+    with BridgeProcess(arguments, configured.folder / "log") as process:
+        url = process.ready["webdav_url"]
+        for folder in ("", "gone/", "kept/", "kept/empty/"):
+            assert not folder or ask(f"{url}{folder}", "MKCOL", headers)[0] == 201
+            for size in (0, 3 << 10, 64 << 10):
+                assert ask(f"{url}{folder}{size}", "PUT", headers, b"x" * size)[0] == 201
+        assert ask(f"{url}large", "PUT", headers, b"x" * (70 << 20))[0] == 201
+        for copy in ("copy", "replaced"):
+            to = headers | {"Destination": f"{url}{copy}"}
+            assert ask(f"{url}large", "COPY", to)[0] == 201
+        assert ask(f"{url}replaced", "PUT", headers, b"short")[0] == 204
+        to = headers | {"Destination": f"{url}kept/moved"}
+        assert ask(f"{url}kept/{64 << 10}", "MOVE", to)[0] == 201
+        assert ask(f"{url}{3 << 10}", "DELETE", headers)[0] == 204
+        assert ask(f"{url}gone/", "DELETE", headers)[0] == 204
+    checked = run_bridge("fsck", "--config", str(configured.file), "--json")
+    assert checked.returncode == 0
+    ours = json.loads(checked.stdout)
+    counted = network.bucket(storj_project, configured.bucket)
+    assert ours["storj"]["objects"] + ours["storj"]["uploads"] == counted.objects
+    assert ours["storj"]["uploads"] == counted.pending
+    assert ours["storj"]["segments"] == counted.segments
+    assert ours["storj"]["stored_bytes"] == counted.bytes
+    # Each file's ciphertext, a little longer than the file, is cut and padded by Storj's client.
+    assert ours["bytes"] < ours["storj"]["bytes"] < ours["storj"]["stored_bytes"]
+    words = run_bridge("fsck", "--config", str(configured.file)).stdout
+    assert f"{counted.bytes} bytes as the satellite counts them" in words
+
+
 def told(configured: Configured, grant: str) -> str:
     """What ``check`` says of a grant that will not do, and ``serve`` too."""
     configured.write(grant)
