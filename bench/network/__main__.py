@@ -25,8 +25,8 @@ from tests.network.errors import NetworkError
 
 UPLINK = "uplink"
 
-Peers = Mapping[str, Callable[[Session, Path], Samples]]
-"""What to measure, by name; each gets a folder that is there, and whose name is its bucket's."""
+Peer = Callable[[Session, Path], Samples]
+"""Runs one; it gets an empty folder, whose name is its bucket's."""
 
 
 @click.command()
@@ -74,16 +74,16 @@ def main(
         known = servers(grant)
         outcome.facts = machine_facts(place, known, rounds) | {UPLINK: uplink_version()}
         outcome.not_run = [f"{s.name}: needs {s.needs}" for s in known if s.version is None]
+        picked = pick({name: name for name in (*(s.name for s in known), UPLINK)}, names)
         try:
-            peers: dict[str, Callable[[Session, Path], Samples]] = {
+            peers: dict[str, Peer] = {
                 server.name: partial(Session.of_server, server=server)
                 for server in known
-                if server.version is not None
+                if server.version is not None and server.name in picked
             }
-            program = build_uplink_copy(place)
-            peers[UPLINK] = partial(Session.of_uplink, program=program, grant_file=grant)
-            picked = pick({name: name for name in peers}, names)
-            peers = {name: peers[name] for name in picked}
+            if UPLINK in picked and set(LARGE) & set(outcome.workloads):
+                program = build_uplink_copy(place)
+                peers[UPLINK] = partial(Session.of_uplink, program=program, grant_file=grant)
             for number in range(1, rounds + 1):
                 for delay in outcome.figures:
                     title = f"round {number} of {rounds}, {delay} ms"
@@ -101,23 +101,22 @@ def main(
     sys.exit(1 if outcome.subject_failed else 0)
 
 
-def _measure(peers: Peers, outcome: Outcome, delay: int, grant: Path, title: str) -> None:
+def _measure(
+    peers: Mapping[str, Peer], outcome: Outcome, delay: int, grant: Path, title: str
+) -> None:
     """One round of all peers, on a network of its own."""
-    sizes, workloads = outcome.sizes, outcome.workloads
-    source = Source(min(SOURCE, sizes.large))
+    source = Source(min(SOURCE, outcome.sizes.large))
     with Network(say=say) as network, tempfile.TemporaryDirectory() as place:
         if delay:
             network.delay(delay, *PEERS)
         grant.write_text(network.new_project().grant)
         grant.chmod(0o600)
-        session = Session(network, sizes, source, workloads)
+        session = Session(network, outcome.sizes, source, outcome.workloads)
         for name, run in peers.items():
-            if name == UPLINK and not set(LARGE) & set(workloads):
-                continue
             say(f"{title}: {name} ...")
             folder = Path(place) / name
             folder.mkdir()
-            outcome.figures[delay].take(name, run(session, folder), workloads)
+            outcome.figures[delay].take(name, run(session, folder), outcome.workloads)
 
 
 if __name__ == "__main__":
