@@ -1,8 +1,8 @@
 """The object store interface: named, immutable bytes with a little metadata.
 
 This module is the contract between the files layer and every store (``memory``, ``local``,
-``storj``) and every wrapper around one (``retrying``, ``limited``, ``metered``). All of them
-pass one conformance suite, ``tests/store/conformance.py``. A store never knows about
+``storj``) and every wrapper around one (``retrying``, ``limited``, ``metered``, ``logged``). All of
+them pass one conformance suite, ``tests/store/conformance.py``. A store never knows about
 encryption, paths or tenants: keys and bytes are opaque to it.
 
 Every method is synchronous, may block, and is safe to call from many threads. A call ends
@@ -154,8 +154,8 @@ class Upload(Protocol):
         Raises Exists when ``if_absent`` and an object is there (whatever its content),
         TooLarge when the metadata passes METADATA_LIMIT; in both cases nothing has changed.
         After Unavailable it may be called again: where the first call took effect after all,
-        that one raises Exists when ``if_absent``, and succeeds otherwise. Raises UploadBroken
-        where calling it again is in vain; a content with a hole is never published.
+        that one succeeds, or raises Exists when ``if_absent``. Raises UploadBroken where calling
+        it again is in vain; a content with a hole is never published.
         """
         ...
 

@@ -9,7 +9,6 @@ from typing import NoReturn
 from bridge.store import deadline
 from bridge.store.api import (
     Buffer,
-    Exists,
     Metadata,
     NotFound,
     ObjectInfo,
@@ -112,7 +111,6 @@ class StorjUpload:
         self._size = 0
         self._upload_id: str | None = None
         self._stream: PartStream | None = None
-        self._tried = False
         self._over = False
         self._broken = False
 
@@ -161,29 +159,13 @@ class StorjUpload:
             except StoreError as error:
                 self._broken = True
                 _end_by(error)
-        tried, self._tried = self._tried, True
         try:
             return self._bucket.complete_multipart(
                 self._key, self._upload_id, metadata, if_absent=if_absent
             )
         except NotFound as error:
-            # The upload is gone: made into the object by an earlier try, or forgotten.
-            made = self._made() if tried else None
-            if made is None:
-                self._broken = True
-                raise UploadBroken("the satellite forgot the upload", key=self._key) from error
-            if if_absent:
-                raise Exists("an object is there", key=self._key) from error
-            return made
-
-    def _made(self) -> ObjectInfo | None:
-        """The object, if it is what this upload published: its id ends in the version."""
-        assert self._upload_id is not None
-        try:
-            found = self._bucket.stat(self._key)
-        except NotFound:
-            return None
-        return found if found.version and self._upload_id.endswith(found.version) else None
+            self._broken = True
+            raise UploadBroken("the satellite forgot the upload", key=self._key) from error
 
     def abort(self) -> None:
         stream = self._stream

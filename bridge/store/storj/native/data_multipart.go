@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"sync"
 
 	"storj.io/common/base58"
@@ -59,12 +60,17 @@ func (u *uploads) forget(key, id string) {
 	delete(u.names, upload{key, id})
 }
 
+// known returns the satellite's name of an upload, empty if it is not remembered.
+func (u *uploads) known(key, id string) storj.StreamID {
+	u.Lock()
+	defer u.Unlock()
+	return u.names[upload{key, id}]
+}
+
 // find returns the satellite's name of an upload.
 func (u *uploads) find(ctx context.Context, s *store, key, id string) (storj.StreamID, error) {
-	u.Lock()
-	name, known := u.names[upload{key, id}]
-	u.Unlock()
-	if known {
+	name := u.known(key, id)
+	if !name.IsZero() {
 		return name, nil
 	}
 	path, err := s.encrypted(key)
@@ -151,6 +157,7 @@ func (s *store) createMultipart(ctx context.Context, key string) (id string, err
 
 // complete publishes an upload of parts. uplink's own function tells no version.
 func (s *store) complete(ctx context.Context, key, id string, metadata map[string]string, ifAbsent bool) (made entry, err error) {
+	remembered := !s.uploads.known(key, id).IsZero()
 	stream, err := s.uploads.find(ctx, s, key, id)
 	if err != nil {
 		return made, err
@@ -171,10 +178,22 @@ func (s *store) complete(ctx context.Context, key, id string, metadata map[strin
 		made, err = s.entryOf(ctx, key, committed.Object)
 		return err
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		s.uploads.forget(key, id)
-	case codeOf(err) == C.UPLINK_ERROR_OBJECT_NOT_FOUND:
+		return made, nil
+	}
+	code := codeOf(err)
+	gone := code == C.UPLINK_ERROR_OBJECT_NOT_FOUND
+	if remembered && (gone || code == C.BRIDGE_ERROR_OBJECT_EXISTS) {
+		// Nobody here knows of the upload's end. It may have been a question whose answer was lost:
+		// ours of before, or uplink's, which asks again when a connection breaks.
+		found, looking := s.stat(ctx, key)
+		if looking == nil && found.version != "" && strings.HasSuffix(id, found.version) {
+			s.uploads.forget(key, id)
+			return found, nil
+		}
+	}
+	if gone {
 		s.uploads.forget(key, id)
 		err = errNoUpload
 	}
