@@ -50,13 +50,13 @@ def services(
 
     def open_again() -> Services:
         while opened:
-            opened.pop().closing.close()
-        opened.append(Services.open(settings, Metrics("0"), create=True))
+            opened.pop().close()
+        opened.append(Services.open(settings, Metrics("0"), new_key=new_kek()))
         return opened[-1]
 
     yield open_again
     while opened:
-        opened.pop().closing.close()
+        opened.pop().close()
 
 
 def path(text: str) -> Path:
