@@ -23,13 +23,15 @@ PEEKED = 50
 
 @dataclass(frozen=True, slots=True)
 class NetworkSample(Sample):
-    """With what the satellite was asked meanwhile, for all requests of the workload together.
+    """With what the network was asked meanwhile, for all requests of the workload together.
 
-    Round trips by their method, and tokens of the request rate; None where that is not known.
+    Round trips to the satellite by their method, tokens of the request rate, and connections made
+    to the satellite and to nodes; None where that is not known.
     """
 
     round_trips: dict[str, int] | None
     tokens: int | None
+    connections: int | None
 
 
 Samples = Iterator[tuple[Workload, NetworkSample]]
@@ -41,6 +43,7 @@ class _NetworkMeter:
     def __init__(self, network: Network, running: Running) -> None:
         self._network = network
         self._before = network.requests()
+        self._accepted = self._connections()
         self._meter = Meter(running)
 
     def sample(self, value: float, seconds: float, client_cpu: float) -> NetworkSample:
@@ -53,7 +56,11 @@ class _NetworkMeter:
             server_peak=sample.server_peak,
             round_trips=asked.round_trips,
             tokens=asked.tokens,
+            connections=self._connections() - self._accepted,
         )
+
+    def _connections(self) -> int:
+        return sum(proxy.accepted for proxy in self._network.proxies().values())
 
     def time(self, timing: Timing) -> NetworkSample:
         return self.sample(timing.seconds * 1e3, *timing)
@@ -102,6 +109,7 @@ class Session:
                     server_peak=took.peak,
                     round_trips=None,
                     tokens=None,
+                    connections=None,
                 ),
             )
 

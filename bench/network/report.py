@@ -86,6 +86,7 @@ def _figures(figures: NetworkFigures, sizes: Sizes, workload: Workload) -> str:
             [None if s.round_trips is None else sum(s.round_trips.values()) for s in got], requests
         ),
         "tokens a request": lambda _, got: _each([s.tokens for s in got], requests),
+        "new connections a request": lambda _, got: _each([s.connections for s in got], requests),
     }
     rows = [
         [name, *(cell(name, got) for cell in columns.values())]
