@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import client, many
@@ -50,10 +50,7 @@ class _NetworkMeter:
         sample = self._meter.sample(value, seconds, client_cpu)
         asked = self._network.requests() - self._before
         return NetworkSample(
-            value=sample.value,
-            client_share=sample.client_share,
-            server_cpu=sample.server_cpu,
-            server_peak=sample.server_peak,
+            **asdict(sample),
             round_trips=asked.round_trips,
             tokens=asked.tokens,
             connections=self._connections() - self._accepted,
