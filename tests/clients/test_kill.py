@@ -34,7 +34,10 @@ ROUNDS = {"short": {"local": 5, "storj": 2}, "long": {"local": 200, "storj": 100
 
 @pytest.mark.parametrize(
     "form",
-    ["short", pytest.param("long", marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
+    [
+        pytest.param("short", marks=[pytest.mark.timeout(600)]),
+        pytest.param("long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_no_acknowledged_write_is_lost_and_none_is_half_there(
     form: str, store_kind: str, new_demo: NewDemo, tmp_path: Path

@@ -44,7 +44,10 @@ SIZES = {
 
 @pytest.mark.parametrize(
     "form",
-    ["short", pytest.param("long", marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [
+        pytest.param("short", marks=[pytest.mark.timeout(600)]),
+        pytest.param("long", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_streams_up_and_down_at_once_take_bounded_memory(
     form: str, store_kind: str, new_demo: NewDemo, tmp_path: Path

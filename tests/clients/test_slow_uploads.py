@@ -42,11 +42,10 @@ LONG = Load(63 * MEBIBYTE, 1024 * MEBIBYTE, {"local": 700 * MEBIBYTE, "storj": 1
 """Just too short for a whole segment: all of it is held until its end has come."""
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "load",
     [
-        pytest.param(SHORT, id="short"),
+        pytest.param(SHORT, id="short", marks=[pytest.mark.timeout(900)]),
         pytest.param(LONG, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
