@@ -24,11 +24,9 @@ from tests.processes import Demo
 
 SMALL = 10
 
-
 LARGE = {
     "short": {"local": 1_000, "storj": 1_000},
-    # What counts on Storj is more than one page of 1,000, and each file is a second of both cores
-    # and 20 requests.
+    # Storj lists in pages of 1,000, so three show what ten do; the files take minutes to write.
     "long": {"local": 10_000, "storj": 3_000},
 }
 

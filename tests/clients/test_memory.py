@@ -31,7 +31,7 @@ class Load:
 
 LOADS = {
     "local": Load(8, 8, 200 * MEBIBYTE),
-    # Four uploads take turns' memory up: Storj's client holds three segments of each.
+    # Storj's client holds three segments of each upload, which the default gives to four at once.
     "storj": Load(4, 8, 1408 * MEBIBYTE),
 }
 
