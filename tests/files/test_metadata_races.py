@@ -165,16 +165,19 @@ def test_no_file_is_unreadable_or_missing_after_its_properties_were_set_amid_cha
 def test_what_is_damaged_where_leases_fail_is_seen_and_rebuilt(
     network: Network, storj_vaults: OpenNew, tmp_path: FilePath
 ) -> None:
-    """A worker that sees nobody's leases; the delay lets its requests and the other's alternate."""
+    """A worker that sees nobody's leases; the delay lets its requests and the other's alternate.
+
+    Both begin with cold caches: the third request of one sets metadata, of the other begins a move.
+    """
     with storj_vaults(tmp_path) as vault:
-        tree, blind = vault.tree(), vault.blind_tree()
         network.delay(5, "satellite")
         try:
             for _ in range(100):
-                write(tree, "/a", OLD)
+                tree, blind = vault.tree(), vault.blind_tree()
+                write(vault.tree(), "/a", OLD)
                 at_once(
-                    set=lambda: blind.set_properties(path("/a"), set={"{x}p": "v"}),
-                    move=lambda: tree.move(path("/a"), path("/b"), overwrite=True),
+                    set=partial(blind.set_properties, path("/a"), set={"{x}p": "v"}),
+                    move=partial(tree.move, path("/a"), path("/b"), overwrite=True),
                 )
                 if vault.tree().stat(path("/b")).damaged:
                     break
