@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from itertools import chain
 
+import structlog
+
 from bridge import __version__
 from bridge.settings import Settings, Store
 from bridge.store.api import ObjectStore, StoreError
@@ -48,7 +50,8 @@ def open_store(
     """
     configured = settings.store
     opened = _OPEN[configured.kind](settings, create)
-    if settings.log.level != "error":  # the store's failures are warnings
+    # Only a service has set up logs; other commands speak for themselves. Failures are warnings.
+    if structlog.is_configured() and settings.log.level != "error":
         opened = LoggedStore(opened, calls=settings.log.level == "debug")
     limited: ObjectStore = LimitedStore(
         opened, at_once=configured.calls_at_once, patience=configured.retry_seconds
