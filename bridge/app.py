@@ -73,36 +73,34 @@ def secret_of(settings: Settings) -> str:
     )
 
 
-def make_key(settings: Settings) -> None:
-    """Make the file of the operator's key where it is missing.
+def make_key(settings: Settings, store: ObjectStore, text: str) -> None:
+    """Write ``text`` as the operator's key where its file is missing.
 
     Not where a vault is sealed under the missing one: a new key would look like the right one and
-    open nothing. Raises CannotOpen, SecretFileError, OSError.
+    open nothing. Raises CannotOpen.
     """
     file = settings.keys.kek_file
     if settings.keys.kek is not None or file is None:
         return
-    # Looked for again last: somebody else may have made key and vault meanwhile.
-    if not file.exists() and _has_vault(settings) and not file.exists():
-        raise CannotOpen(
-            f"keys: {file} is missing, and the vault in this store is sealed under it: put your "
-            "copy back"
-        )
-    read_or_make(file, new_kek)
+    try:
+        # Looked for again last: somebody else may have made key and vault meanwhile.
+        if not file.exists() and _has_vault(settings, store) and not file.exists():
+            raise CannotOpen(
+                f"keys: {file} is missing, and the vault in this store is sealed under it: put "
+                "your copy back"
+            )
+        read_or_make(file, lambda: text)
+    except SecretFileError as error:
+        raise CannotOpen(f"keys: {error}") from None
+    except OSError as error:
+        raise CannotOpen(f"keys: {file}: {error.strerror}") from None
 
 
-def _has_vault(settings: Settings) -> bool:
-    path = settings.store.path
-    if settings.store.kind == "local" and (path is None or not path.is_dir()):
-        return False
-    # The bucket is made already: an empty one is no harm, and a missing one cannot be asked.
-    store = open_store(settings, create=settings.store.kind == "storj")
+def _has_vault(settings: Settings, store: ObjectStore) -> bool:
     try:
         return Keyrings(store, (), settings.tenant.id).any()
     except StoreError as error:
         raise CannotOpen(f"store: {error}") from None
-    finally:
-        store.close()
 
 
 def open_keyrings(settings: Settings, store: ObjectStore) -> Keyrings:
@@ -137,18 +135,22 @@ class Services(Closing):
     closing: ExitStack
 
     @classmethod
-    def open(cls, settings: Settings, metrics: Metrics, *, create: bool = False) -> Self:
-        """Open all parts; ``create``: make the vault where there is none. Raises CannotOpen.
+    def open(cls, settings: Settings, metrics: Metrics, *, new_key: str | None = None) -> Self:
+        """Open all parts; ``new_key``: make the vault where there is none. Raises CannotOpen.
 
-        A service never makes a vault by itself: a disk that is not mounted would look like a
-        new one, and its recovery identity would be shown to nobody.
+        That is the operator's key, written to its file where there is none either. A service never
+        makes a vault by itself: a disk that is not mounted would look like a new one, and its
+        recovery identity would be shown to nobody.
         """
+        create = new_key is not None
         tenant = Tenant(settings.tenant.id)
         credential = Credential(tenant, settings.tenant.username)
         authenticator = ConfiguredCredential(credential, secret_of(settings))
         with ExitStack() as opened:
             store = open_store(settings, metrics, create=create)
             opened.callback(store.close)
+            if new_key is not None:
+                make_key(settings, store, new_key)
             keyrings = open_keyrings(settings, store)
             try:
                 vault_keys, identity = keyrings.open(create=create)
@@ -216,5 +218,5 @@ def create_vault(settings: Settings) -> str | None:
 
     Raises CannotOpen.
     """
-    with Services.open(settings, Metrics(__version__), create=True) as services:
+    with Services.open(settings, Metrics(__version__), new_key=new_kek()) as services:
         return services.identity

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import make_key, secret_of
+from bridge.app import secret_of
 from bridge.cli.mounting import how_to_mount
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
@@ -102,7 +102,6 @@ def _prepare(listen: str, data: Path, store: dict[str, object]) -> tuple[Setting
                 "tenant": {"id": "demo", "username": USERNAME, "secret_file": data / "password"},
             },
         )
-        make_key(settings)
     except OSError as error:
         raise CannotOpen(f"{data}: {error.strerror}; choose a folder with --data") from None
     except SecretFileError as error:

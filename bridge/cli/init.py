@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import create_vault, make_key
+from bridge.app import create_vault
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.stores import CannotOpen
@@ -69,7 +69,6 @@ def init(file: Path, *, as_json: bool) -> None:
         written = _write(file)
         settings = load(file)
         try:
-            make_key(settings)
             if settings.tenant.secret is None and settings.tenant.secret_file is not None:
                 read_or_make(settings.tenant.secret_file, new_secret)
         except SecretFileError as error:

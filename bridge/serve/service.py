@@ -31,6 +31,7 @@ from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential
+from bridge.tenants.keks import new_kek
 from bridge.webdav import Quota, WebDAVDoor
 
 _log = structlog.get_logger()
@@ -64,18 +65,29 @@ def run_service(
     """
     limit_arenas()
     log = settings.log
-    secrets = [secret_of(settings), *kek_text(settings).split()]
+    new_key = new_kek() if create else None
+    secrets = [secret_of(settings), *_keys(settings, new_key).split()]
     if settings.store.kind == "storj":
         secrets.append(grant_text(settings.store))
     with closing(Drain(sys.stderr.fileno())) as drain:
         configure_logs(log.level, log.format, secrets=secrets, stream=drain)
         with ExitStack() as opened:
-            _run(settings, started, opened, create=create)
+            _run(settings, started, opened, new_key)
         _log.info("stopped")
 
 
+def _keys(settings: Settings, new_key: str | None) -> str:
+    """The operator's keys, or the one that is about to be written. Raises CannotOpen."""
+    file = settings.keys.kek_file
+    missing = settings.keys.kek is None and file is not None and not file.exists()
+    return new_key if new_key is not None and missing else kek_text(settings)
+
+
 def _run(
-    settings: Settings, started: Callable[[Started], None], opened: ExitStack, *, create: bool
+    settings: Settings,
+    started: Callable[[Started], None],
+    opened: ExitStack,
+    new_key: str | None,
 ) -> None:
     """Open everything, the address first, so that a port in use is told before anything is made."""
     certificates = _certificates(settings)
@@ -86,7 +98,7 @@ def _run(
         figures = bind(settings.metrics.address)
         opened.callback(close_all, figures)
     metrics = Metrics(__version__)
-    services = opened.enter_context(Services.open(settings, metrics, create=create))
+    services = opened.enter_context(Services.open(settings, metrics, new_key=new_key))
     services.watch(metrics)
     background = Background(services)
     background.start()
