@@ -50,12 +50,14 @@ def test_it_makes_no_vault_by_itself(configured: Configured) -> None:
 
 
 def test_bad_settings_end_it_with_every_problem_in_words(configured: Configured) -> None:
-    configured.file.write_text(configured.file.read_text() + "[limits]\nuplods = 3\nqueue = 0\n")
+    configured.file.write_text(
+        configured.file.read_text() + "[limits]\nuplod_bytes = 3\nqueue = 0\n"
+    )
     ended = run_bridge("serve", "--config", str(configured.file), "--json")
     assert ended.returncode == 3
     error = json.loads(ended.stdout)["error"]
     assert error["code"] == 3
-    assert "limits.uplods: unknown key (did you mean uploads?)" in error["message"]
+    assert "limits.uplod_bytes: unknown key (did you mean upload_bytes?)" in error["message"]
     assert "limits.queue: Input should be greater than 0" in error["message"]
     assert "Traceback" not in ended.stderr
 
