@@ -84,10 +84,16 @@ class DirectoryCache:
         child = folder.children.get(norm)
         return None if child is None else (child, folder.links)
 
-    def lookup(self, directory: bytes, norm: str, state: DirectoryState) -> Node | Unknown | None:
-        """What is known, at ``state``, of one name."""
+    def lookup(
+        self, directory: bytes, norm: str, state: DirectoryState, *, leased: bool = False
+    ) -> Node | Unknown | None:
+        """What is known, at ``state``, of one name.
+
+        ``leased``: since ``state`` was read, nobody but the caller can change that name. Then it
+        does not matter who else is changing the directory, or has changed it since.
+        """
         with self._lock:
-            folder = self._current(directory, state)
+            folder = self._current(directory, state, leased=leased)
             if folder is not None:
                 node = folder.nodes.get(norm, UNKNOWN)
                 if node is not UNKNOWN:
@@ -168,9 +174,13 @@ class DirectoryCache:
         with self._lock:
             self._drop(directory)
 
-    def _current(self, directory: bytes, state: DirectoryState) -> _Folder | None:
+    def _current(
+        self, directory: bytes, state: DirectoryState, *, leased: bool = False
+    ) -> _Folder | None:
         folder = self._folders.get(directory)
-        if folder is None or state.changing or folder.generation != state.generation:
+        if folder is None or folder.generation < state.generation:
+            return None
+        if not leased and (state.changing or folder.generation > state.generation):
             return None
         if folder.ends < self._clock():
             self._drop(directory)

@@ -77,7 +77,9 @@ class Change:
     def look(self, place: Place) -> Node | None:
         """What is at ``place``, whose lease is held: nobody else can change it now."""
         before = self._lease.before.get(place.parent)
-        return self._walker.read(place) if before is None else self._walker.look(place, before)
+        if before is None:
+            return self._walker.read(place)
+        return self._walker.look(place, before, leased=True)
 
     def became(self, place: Place, node: Node | None) -> None:
         """Note what is now at ``place``, for the caches."""

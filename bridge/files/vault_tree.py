@@ -42,6 +42,9 @@ CONTENT_TYPE_LIMIT = 255
 
 _STATES_AT_ONCE = 500
 
+_SHORT = 1 << 20
+"""Bytes of a file that is not worth a look at what it replaces before it comes."""
+
 _Nodes = list[Node]
 _Waiting = list[tuple[bytes, Entry]]
 
@@ -134,9 +137,12 @@ class VaultTree:
         vault = self.vault
         if path.is_root:
             raise RootRefused("the root cannot be replaced by a file")
-        place, old = vault.walker.find(path)
-        if old is not None and old.directory_id is not None:
-            raise IsDirectory(f"{path} is a folder")
+        if size is not None and size <= _SHORT:
+            place = vault.walker.place(path)  # what is there, the commit asks
+        else:
+            place, old = vault.walker.find(path)
+            if old is not None and old.directory_id is not None:
+                raise IsDirectory(f"{path} is a folder")
         apart = size is not None and HEADER_SIZE + sealed_size(size) >= vault.standalone
         body = vault.new_id() if apart else b""
         key = vault.layout.body(body) if apart else place.key
@@ -168,14 +174,17 @@ class VaultTree:
             if old is not None:
                 raise AlreadyExists(f"something is at {path} already")
             change.begin()
+            state = vault.state.read([record.object_id])[0]  # before anybody can change it
             try:
                 version = vault.put_record(place.key, record, vault.keys.seal_record(record))
             except Exists:
+                vault.state.forget([record.object_id])
                 raise AlreadyExists(f"something is at {path} already") from None
             vault.check_linked(place, record.object_id)
             node = vault.node(place, record, version)
             change.became(place, node)
-        return replace(node.entry, mtime=vault.state.read([record.object_id])[0].mtime)
+        vault.cache.learn_listing(record.object_id, (), state)
+        return replace(node.entry, mtime=state.mtime)
 
     @translated
     @looking_again

@@ -80,9 +80,9 @@ class Walker:
         assert state is not None
         return place, self.look(place, state)
 
-    def look(self, place: Place, state: DirectoryState) -> Node | None:
-        """What is at ``place``; ``state`` of its parent was read before."""
-        known = self._cache.lookup(place.parent, place.norm, state)
+    def look(self, place: Place, state: DirectoryState, *, leased: bool = False) -> Node | None:
+        """What is at ``place``; ``state`` of its parent was read before, under a lease or not."""
+        known = self._cache.lookup(place.parent, place.norm, state, leased=leased)
         if known is not UNKNOWN:
             return known
         node = self.read(place)

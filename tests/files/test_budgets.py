@@ -91,6 +91,40 @@ def test_own_writes_do_not_empty_the_cache(vault: Vault, store: ScriptedStore) -
     assert store.calls == []
 
 
+def test_who_changes_a_folder_beside_others_looks_up_no_more(
+    vault: Vault, store: ScriptedStore
+) -> None:
+    tree = vault.tree(store)
+    run(tree, "mkdir /d, write /d/old x")
+    store.calls.clear()
+    script = "write /d/new y, write /d/old y, mkdir /d/e"
+    store.on("commit", lambda _: run(tree, script))  # while the file beside is not yet there
+    write(tree, "/d/slow", b"x")
+    assert store.done
+    assert store.count("stat") == 0, store.calls
+    assert names(tree, "/d") == ["e", "new", "old", "slow"]
+    assert [call.name for call in store.calls if call.name == "list"] == []
+
+
+def test_a_name_that_another_process_changed_is_looked_up(
+    vault: Vault, store: ScriptedStore
+) -> None:
+    tree, other = vault.tree(store), vault.tree()
+    run(tree, "mkdir /d, write /d/old x")
+    run(other, "write /d/new theirs, delete /d/old")
+    store.calls.clear()
+    write(tree, "/d/new", b"ours")
+    write(tree, "/d/old", b"ours")
+    assert store.count("stat") == 2
+    assert drain(other.open(path("/d/new"))) == b"ours"
+    store.on("commit", lambda _: run(other, "write /d/third theirs"))
+    write(tree, "/d/fourth", b"x")
+    store.calls.clear()
+    write(tree, "/d/third", b"ours")
+    assert store.count("stat") == 1
+    assert drain(other.open(path("/d/third"))) == b"ours"
+
+
 def _children(vault: Vault, count: int) -> None:
     """A folder of ``count`` files, the same body under every name: quick to make."""
     tree = vault.tree()
