@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import structlog
 
@@ -29,8 +30,8 @@ from bridge.telemetry.metrics import Metrics
 from bridge.tenants.secret_files import SecretFileError, read_secret
 from bridge.tenants.vault import keyrings_prefix, vault_prefix
 
-_OTHER_BYTES = 128 << 20
-"""Memory of Storj's client for all but uploads."""
+_OTHER_BYTES = 192 << 20
+"""Memory of Storj's client for all but uploads; two thirds of it for reading ahead."""
 
 _BLOCKS = 2 << 20
 """Bytes of an upload to a store that keeps none: one block comes while one is written."""
@@ -91,7 +92,9 @@ def _open_storj(settings: Settings, create: bool) -> ObjectStore:
             raise CannotOpen(f"store: {unfit}")
         if create:
             _make_bucket(access, place.bucket, configured.partner, user_agent)
-        limit_memory(settings.limits.upload_bytes + _OTHER_BYTES)
+        limit_memory(
+            settings.limits.upload_bytes + _OTHER_BYTES, upload_memory(settings).spare // SEGMENT
+        )
         return StorjStore(
             text,
             place.bucket,
@@ -165,12 +168,26 @@ def user_agent_of(configured: Store) -> str:
     return f"{configured.partner} {ours}" if configured.partner else ours
 
 
-def upload_bytes(configured: Store) -> int:
-    """Bytes of memory that one upload holds at most, however long it is."""
-    if configured.kind == "storj":
-        # While so many segments are sent, the next one fills.
-        return (configured.segments_at_once + 1) * SEGMENT
-    return _BLOCKS
+class UploadMemory(NamedTuple):
+    """How ``limits.upload_bytes`` is shared out.
+
+    ``turns``: bytes for which uploads wait; ``each``: what one of them holds at most, however long
+    it is. ``spare``: bytes for what they send faster with, while there is room.
+    """
+
+    turns: int
+    each: int
+    spare: int = 0
+
+
+def upload_memory(settings: Settings) -> UploadMemory:
+    """What uploads may hold with the configured store."""
+    total = settings.limits.upload_bytes
+    if settings.store.kind != "storj":
+        return UploadMemory(total, _BLOCKS)
+    spare = total * 3 // 8
+    # Of each, one segment is sent while the next one fills.
+    return UploadMemory(total - spare, 2 * SEGMENT, spare)
 
 
 def free_bytes(settings: Settings) -> int | None:

@@ -26,7 +26,7 @@ from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.serve.turns import Turns
 from bridge.settings import Settings
-from bridge.stores import free_bytes, grant_text, upload_bytes
+from bridge.stores import free_bytes, grant_text, upload_memory
 from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
@@ -123,7 +123,8 @@ async def _serve(
     core.hold()
     core.start()
     workers = Workers.within(within, begin_quick=core.hold, begin_other=core.free)
-    turns = Turns(limits.upload_bytes, upload_bytes(settings.store))
+    memory = upload_memory(settings)
+    turns = Turns(memory.turns, memory.each)
     front = Front(metrics, door="webdav", turns=turns, wait=limits.queue_seconds)
     door = WebDAVDoor(
         authenticator=services.authenticator,

@@ -118,11 +118,11 @@ def _library() -> Library:
     return Library()
 
 
-def limit_memory(size: int) -> None:
-    """Say within how many bytes the library should keep; see ``native/memory.go``."""
+def limit_memory(size: int, spare_segments: int) -> None:
+    """Say what all stores of this process may hold together; see ``native/memory.go``."""
     limit = load().bridge_limit_memory
-    limit.argtypes, limit.restype = (c_int64,), None
-    limit(size)
+    limit.argtypes, limit.restype = (c_int64, c_int64), None
+    limit(size, spare_segments)
 
 
 class Bucket:

@@ -36,14 +36,14 @@ class StorjOptions:
 
     ``user_agent``: product and version (RFC 9110, section 10.1.5) to which Storj attributes what is
     stored. ``home``: the prefix of what this program keeps, which the grant may be limited to.
-    ``segments_at_once``: segments of one upload that are sent at the same time; so many, and the
-    next one, are held in memory. ``call_seconds``: how long one call may last, and how long a
-    transfer may stand still.
+    ``segments_at_once``: segments of one upload that are sent at the same time, while there are
+    spare ones (``binding.limit_memory``); so many, and the next one, are held in memory.
+    ``call_seconds``: how long one call may last, and how long a transfer may stand still.
     """
 
     user_agent: str
     home: str = ""
-    segments_at_once: int = 2
+    segments_at_once: int = 4
     call_seconds: float = 60.0
 
 

@@ -210,7 +210,7 @@ func (s *store) abort(ctx context.Context, key, id string) error {
 		return err
 	}
 	s.uploads.forget(key, id)
-	err = s.project.AbortUpload(ctx, s.bucket, key, uplinkID(stream))
+	err = s.project().AbortUpload(ctx, s.bucket, key, uplinkID(stream))
 	if errors.Is(err, uplink.ErrObjectNotFound) {
 		return nil
 	}
@@ -309,7 +309,7 @@ func bridge_list_parts(handle C.size_t, key, id *C.char, milliseconds C.int64_t,
 			return err
 		}
 		var encoded []byte
-		listed := s.project.ListUploadParts(ctx, s.bucket, key, uplinkID(stream), nil)
+		listed := s.project().ListUploadParts(ctx, s.bucket, key, uplinkID(stream), nil)
 		for listed.Next() {
 			encoded = appendPart(encoded, listed.Item())
 		}

@@ -184,7 +184,7 @@ func bridge_set_metadata(handle C.size_t, key *C.char, metadata *C.uint8_t, size
 func bridge_move(handle C.size_t, source, target *C.char, milliseconds C.int64_t) (failed *C.UplinkError) {
 	defer guard(&failed)
 	return withStore(handle, milliseconds, func(ctx context.Context, s *store) error {
-		return s.project.MoveObject(ctx, s.bucket, C.GoString(source), s.bucket, C.GoString(target), nil)
+		return s.project().MoveObject(ctx, s.bucket, C.GoString(source), s.bucket, C.GoString(target), nil)
 	})
 }
 
@@ -217,13 +217,13 @@ func (s *store) delete(ctx context.Context, items []object.DeleteObjectsItem) er
 		some := items[:min(len(items), deleteAtOnce)]
 		items = items[len(some):]
 		if len(some) == 1 {
-			_, err := s.project.DeleteObject(ctx, s.bucket, some[0].ObjectKey)
+			_, err := s.project().DeleteObject(ctx, s.bucket, some[0].ObjectKey)
 			if err != nil && !errors.Is(err, uplink.ErrObjectNotFound) {
 				return err
 			}
 			continue
 		}
-		results, err := object.DeleteObjects(ctx, s.project, s.bucket, some, &object.DeleteObjectsOptions{Quiet: true})
+		results, err := object.DeleteObjects(ctx, s.project(), s.bucket, some, &object.DeleteObjectsOptions{Quiet: true})
 		if err != nil {
 			return err
 		}

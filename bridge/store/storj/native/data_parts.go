@@ -15,6 +15,14 @@ import (
 type part struct {
 	transfer
 	upload *uplink.PartUpload
+	// spare is how many segments it may send beyond the first.
+	spare int
+}
+
+// end gives back what the part holds.
+func (p *part) end() {
+	p.stop()
+	spare.give(p.spare)
 }
 
 // bridge_put_part begins a part of an upload.
@@ -26,17 +34,17 @@ func bridge_put_part(handle C.size_t, key, id *C.char, number C.uint32_t, millis
 	if !ok {
 		return newError(invalidHandle("store"))
 	}
-	p := &part{transfer: s.newTransfer()}
+	p := &part{transfer: s.newTransfer(), spare: spare.take(len(s.projects) - 1)}
 	failed = p.step(milliseconds, func() error {
 		stream, err := s.uploads.find(p.ctx, s, C.GoString(key), C.GoString(id))
 		if err != nil {
 			return err
 		}
-		p.upload, err = s.project.UploadPart(p.ctx, s.bucket, C.GoString(key), uplinkID(stream), uint32(number))
+		p.upload, err = s.projects[p.spare].UploadPart(p.ctx, s.bucket, C.GoString(key), uplinkID(stream), uint32(number))
 		return err
 	})
 	if failed != nil {
-		p.stop()
+		p.end()
 		return failed
 	}
 	*begun = keep(p)
@@ -75,7 +83,7 @@ func bridge_commit_part(handle C.size_t, etag *C.uint8_t, size C.size_t, millise
 		return newError(invalidHandle("part"))
 	}
 	drop(handle)
-	defer p.stop()
+	defer p.end()
 	return p.step(milliseconds, func() error {
 		if size > 0 {
 			if err := p.upload.SetETag(append([]byte(nil), given(etag, size)...)); err != nil {
@@ -95,7 +103,7 @@ func bridge_abort_part(handle C.size_t) {
 	defer guard(&failed)
 	if p, ok := held[*part](handle); ok {
 		drop(handle)
-		p.stop()
+		p.end()
 		_ = p.upload.Abort() // whatever it says: the context has ended, and the part with it
 	}
 }

@@ -32,7 +32,7 @@ const (
 	satelliteConnections = 128
 
 	nodeConnections    = 500
-	connectionsToANode = 8
+	connectionsToANode = 32
 	idleConnection     = 2 * time.Minute
 
 	// blockSize is what uplink itself encrypts with: 29 erasure shares of 256 bytes.
@@ -57,16 +57,15 @@ var encryptionParameters = storj.EncryptionParameters{
 // that leave nothing out and metadata changes that name a version, goes to the satellite by
 // client; both share the same connections.
 type store struct {
-	bucket    string
-	project   *uplink.Project
+	bucket string
+	// projects are uplink's own, by how many segments one upload sends at the same time, less one.
+	projects  []*uplink.Project
 	grant     *grant.Access
 	userAgent string
 	dialer    rpc.Dialer
 	nodes     ecclient.Client
-	// scheduling bounds what one upload sends at the same time.
-	scheduling scheduler.Options
-	pools      []*rpcpool.Pool
-	uploads    uploads
+	pools     []*rpcpool.Pool
+	uploads   uploads
 	// bucketSeen is whether the bucket was there when it was last doubted.
 	bucketSeen atomic.Bool
 	// ctx ends when the store is closed, and with it every call.
@@ -112,14 +111,14 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 	if err = transport.SetSatelliteConnectionPool(s.ctx, &config, satellite); err != nil {
 		return nil, err
 	}
-	s.scheduling = scheduler.Options{
-		MaximumConcurrent:        piecesAtOnce,
-		MaximumConcurrentHandles: int(options.segments_at_once),
-	}
-	ctx := testuplink.WithConcurrentSegmentUploadsConfig(s.ctx,
-		testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: s.scheduling})
-	if s.project, err = config.OpenProject(ctx, access); err != nil {
-		return nil, err
+	for more := range int(options.segments_at_once) {
+		ctx := testuplink.WithConcurrentSegmentUploadsConfig(s.ctx,
+			testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: scheduling(1 + more)})
+		project, err := config.OpenProject(ctx, access)
+		if err != nil {
+			return nil, err
+		}
+		s.projects = append(s.projects, project)
 	}
 	if s.userAgent, err = version.AppendVersionToUserAgent(config.UserAgent); err != nil {
 		return nil, err
@@ -131,6 +130,11 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 	toNodes.Pool = nodes
 	s.nodes = ecclient.New(toNodes, 0)
 	return s, nil
+}
+
+// scheduling bounds what one upload sends at the same time.
+func scheduling(segments int) scheduler.Options {
+	return scheduler.Options{MaximumConcurrent: piecesAtOnce, MaximumConcurrentHandles: segments}
 }
 
 func newDialer(ctx context.Context, pool *rpcpool.Pool, timeout time.Duration) (rpc.Dialer, error) {
@@ -151,8 +155,10 @@ func newDialer(ctx context.Context, pool *rpcpool.Pool, timeout time.Duration) (
 func (s *store) close() error {
 	s.cancel()
 	var err error
-	if s.project != nil {
-		err = s.project.Close()
+	for _, project := range s.projects {
+		if closing := project.Close(); err == nil {
+			err = closing
+		}
 	}
 	for _, pool := range s.pools {
 		if closing := pool.Close(); err == nil {
@@ -195,6 +201,9 @@ func (s *store) missing(ctx context.Context, err error) error {
 	s.bucketSeen.Store(true)
 	return err
 }
+
+// project is uplink's own, for all that is no upload of segments.
+func (s *store) project() *uplink.Project { return s.projects[0] }
 
 func (s *store) keys() *encryption.Store { return s.grant.EncAccess.Store }
 

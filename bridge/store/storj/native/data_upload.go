@@ -32,7 +32,7 @@ func (s *store) put(ctx context.Context, key string, content []byte, metadata ma
 	if ifAbsent {
 		options.IfNoneMatch = anyVersion
 	}
-	upload, err := uploader.UploadObject(ctx, s.bucket, key, pairs(metadata), scheduler.New(s.scheduling), options)
+	upload, err := uploader.UploadObject(ctx, s.bucket, key, pairs(metadata), scheduler.New(scheduling(1)), options)
 	if err != nil {
 		return made, err
 	}
