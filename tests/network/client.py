@@ -122,14 +122,15 @@ class Network:
         """End all connections of ``peers`` by a TCP reset, and say how many; new ones work."""
         return int(self._ask("reset", peers=peers)["ended"])
 
-    def lose(self, method: str, times: int = 1) -> None:
+    def lose(self, method: str, times: int = 1, *, silent: bool = False) -> None:
         """Lose the satellite's next ``times`` answers to ``method``, each after it was done.
 
-        The connection is reset in the answer's place. ``method`` is one of the satellite's metainfo
-        service, as in ``Requests.operations``. Until they are lost (``ProxyState.lost`` counts),
-        nobody else may ask the satellite.
+        The connection is reset in the answer's place, or, ``silent``, stays open and says nothing
+        any more. ``method`` is one of the satellite's metainfo service, as in
+        ``Requests.operations``. Until they are lost (``ProxyState.lost`` counts), nobody else may
+        ask the satellite.
         """
-        self._ask("lose", method=method, times=times)
+        self._ask("lose", method=method, times=times, silent=silent)
 
     def restore(self, *peers: str) -> None:
         """End every fault of ``peers``, or of all when none is named."""

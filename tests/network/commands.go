@@ -32,6 +32,7 @@ type command struct {
 	DelayMS float64  `json:"delay_ms"`
 	Method  string   `json:"method"` // of the satellite's metainfo service
 	Times   int64    `json:"times"`
+	Silent  bool     `json:"silent"`
 
 	Project   string `json:"project"` // its id
 	Bucket    string `json:"bucket"`
@@ -112,7 +113,7 @@ func (n *network) do(ctx context.Context, c command) (any, error) {
 	case "delay", "stall", "cut", "reset", "restore":
 		return n.fault(c)
 	case "lose":
-		return true, n.loseAnswers(c.Method, c.Times)
+		return true, n.loseAnswers(c)
 	case "proxies":
 		states := make([]proxyState, len(n.proxies))
 		for i, p := range n.proxies {
@@ -173,8 +174,8 @@ func (n *network) fault(c command) (any, error) {
 // loseAnswers makes the satellite's answers to the next calls of a method be lost, after the
 // satellite has done what they ask. Nobody else may use the network meanwhile: what is lost is the
 // next answer to anybody.
-func (n *network) loseAnswers(method string, times int64) error {
-	before, err := done(method)
+func (n *network) loseAnswers(c command) error {
+	before, err := done(c.Method)
 	if err != nil {
 		return err
 	}
@@ -183,12 +184,12 @@ func (n *network) loseAnswers(method string, times int64) error {
 	n.proxies[0].lose(func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		now, _ := done(method)
-		if lost >= times || now-before <= lost {
+		now, _ := done(c.Method)
+		if lost >= c.Times || now-before <= lost {
 			return false
 		}
 		lost++
 		return true
-	})
+	}, c.Silent)
 	return nil
 }

@@ -38,6 +38,7 @@ type proxy struct {
 	links    map[*link]struct{}
 	accepted int64
 	losing   func() bool // whether the answer that comes now is to be lost; nil: none is
+	silently bool        // and nothing comes in its place, nor after it
 
 	carried atomic.Int64
 	lost    atomic.Int64
@@ -136,24 +137,24 @@ func (p *proxy) cut() int {
 // reset ends every connection with a TCP reset; new ones are carried. It returns how many it ended.
 func (p *proxy) reset() int { return p.endLinks(true) }
 
-// lose makes each answer, from when on the peer has done what due tells, end its connection by a
-// reset instead of arriving. Due is asked for each block on its way to a client.
-func (p *proxy) lose(due func() bool) {
+// lose makes the answers that due tells not arrive: each ends its connection by a reset, or silently
+// is the last of it. Due is asked for each block on its way to a client.
+func (p *proxy) lose(due func() bool, silently bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.losing = due
+	p.losing, p.silently = due, silently
 }
 
-// loses tells whether the answer at hand is one to lose.
-func (p *proxy) loses() bool {
+// loses tells whether the answer at hand is one to lose, and how.
+func (p *proxy) loses() (lost, silently bool) {
 	p.mu.Lock()
-	losing := p.losing
+	losing, silently := p.losing, p.silently
 	p.mu.Unlock()
 	if losing == nil || !losing() {
-		return false
+		return false, false
 	}
 	p.lost.Add(1)
-	return true
+	return true, silently
 }
 
 // restore carries again, without delay: what a stall held back first, then the rest.
@@ -272,13 +273,18 @@ func (l *link) direct(to, from *net.TCPConn, opened time.Time) {
 	defer context.AfterFunc(l.ctx, way.close)()
 
 	buffer := make([]byte, blockSize)
+	mute := false
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 {
-			if from == l.peer && l.proxy.loses() {
+		if n > 0 && from == l.peer && !mute {
+			lost, silently := l.proxy.loses()
+			if lost && !silently {
 				l.close(true)
 				return
 			}
+			mute = lost
+		}
+		if n > 0 && !mute {
 			if !l.carries() {
 				return
 			}
