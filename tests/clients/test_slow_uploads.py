@@ -37,7 +37,10 @@ class Load:
     resident: Mapping[str, int]
 
 
-SHORT = Load(8 * MEBIBYTE, 256 * MEBIBYTE, {"local": 416 * MEBIBYTE, "storj": 640 * MEBIBYTE})
+SHORT = Load(8 * MEBIBYTE, 256 * MEBIBYTE, {"local": 384 * MEBIBYTE, "storj": 640 * MEBIBYTE})
+MANY = Load(5 * MEBIBYTE // 4, SHORT.upload_bytes, SHORT.resident)
+"""Just too long to be short: of these the most fit, and each has its buffers beside its content."""
+
 LONG = Load(63 * MEBIBYTE, 1024 * MEBIBYTE, {"local": 700 * MEBIBYTE, "storj": 1408 * MEBIBYTE})
 """Just too short for a whole segment: all of it is held until its end has come."""
 
@@ -46,6 +49,14 @@ LONG = Load(63 * MEBIBYTE, 1024 * MEBIBYTE, {"local": 700 * MEBIBYTE, "storj": 1
     "load",
     [
         pytest.param(SHORT, id="short", marks=[pytest.mark.timeout(900)]),
+        pytest.param(
+            MANY,
+            id="many",
+            marks=[
+                pytest.mark.timeout(900),
+                pytest.mark.xfail(reason="turns do not count what an upload holds but content"),
+            ],
+        ),
         pytest.param(LONG, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
