@@ -31,8 +31,8 @@ class Load:
 
 LOADS = {
     "local": Load(8, 8, 200 * MEBIBYTE),
-    # Storj's client holds three segments of each upload, which the default gives to four at once.
-    "storj": Load(4, 8, 1408 * MEBIBYTE),
+    # By default four large uploads go on at once, and the process keeps within 1 GiB and 350 MiB.
+    "storj": Load(4, 8, 1374 * MEBIBYTE),
 }
 
 SIZES = {
