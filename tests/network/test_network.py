@@ -198,6 +198,22 @@ def test_the_network_is_whole_after_a_reset_in_mid_transfer(
     assert network.download(storj_project, "bucket", "key").result(LIMIT) == sent
 
 
+def test_an_answer_is_lost_after_what_was_asked_is_done(
+    network: Network, storj_project: Project
+) -> None:
+    network.upload(storj_project, "bucket", "first", 5_000).result(LIMIT)
+    before = network.proxies()["satellite"].lost
+    network.lose("CommitObject")
+    with pytest.raises(NetworkError):
+        network.upload(storj_project, "bucket", "second", 5_000).result(LIMIT)
+    assert network.proxies()["satellite"].lost - before == 1
+    network.upload(storj_project, "bucket", "third", 5_000).result(LIMIT)
+    network.restore()
+    assert network.bucket(storj_project, "bucket").objects == 3
+    with pytest.raises(NetworkError, match="no method"):
+        network.lose("Nothing")
+
+
 def test_requests_are_counted_exactly(network: Network, storj_project: Project) -> None:
     before = network.requests()
     network.upload(storj_project, "bucket", "key", MIB).result(LIMIT)
