@@ -33,9 +33,6 @@ from bridge.tenants.vault import keyrings_prefix, vault_prefix
 _OTHER_BYTES = 192 << 20
 """Memory of Storj's client for all but uploads; two thirds of it for reading ahead."""
 
-_BLOCKS = 2 << 20
-"""Bytes of an upload to a store that keeps none: one block comes while one is written."""
-
 
 class CannotOpen(Exception):
     """Store, state, keys or vault cannot be used; the message says which, why and what to do."""
@@ -171,8 +168,8 @@ def user_agent_of(configured: Store) -> str:
 class UploadMemory(NamedTuple):
     """How ``limits.upload_bytes`` is shared out.
 
-    ``turns``: bytes for which uploads wait; ``each``: what one of them holds at most, however long
-    it is. ``spare``: bytes for what they send faster with, while there is room.
+    ``turns``: bytes for which uploads wait; ``each``: how much of its content one holds at most,
+    however long it is. ``spare``: bytes for what they send faster with, while there is room.
     """
 
     turns: int
@@ -184,8 +181,8 @@ def upload_memory(settings: Settings) -> UploadMemory:
     """What uploads may hold with the configured store."""
     total = settings.limits.upload_bytes
     if settings.store.kind != "storj":
-        return UploadMemory(total, _BLOCKS)
-    spare = total * 3 // 8
+        return UploadMemory(total, each=0)
+    spare = total // 4
     # Of each, one segment is sent while the next one fills.
     return UploadMemory(total - spare, 2 * SEGMENT, spare)
 

@@ -11,8 +11,9 @@ SHORT = 1 << 20
 """Bytes up to which an upload is short. Short ones have a lane of their own, so that they never
 wait for a large one whose client is slow."""
 
-_LEAST = 64 << 10
-"""Bytes that every upload is taken to hold: buffers of its connection, what is known of it."""
+_SHORT_BUFFERS = 64 << 10
+_LONG_BUFFERS = 2 << 20
+"""Bytes that an upload holds beside its content: of its connection, and its blocks on their way."""
 
 _SHORT_SHARE = 8
 """The short lane is this part of all."""
@@ -72,7 +73,7 @@ class Lane:
 class Turns:
     """Turns for uploads that together may hold ``total`` bytes of memory.
 
-    ``each``: what one upload holds at most, however long it is.
+    ``each``: how much of its content a long one holds at most, however long it is.
     """
 
     def __init__(self, total: int, each: int) -> None:
@@ -92,7 +93,10 @@ class Turns:
 
         Raises TimeoutError when none has come after ``wait`` seconds.
         """
-        held = self._each if size is None else min(size, self._each)
-        lane = self._short if size is not None and size <= SHORT else self._long
-        async with lane.turn(max(held, _LEAST), wait):
+        if size is not None and size <= SHORT:
+            lane, held = self._short, size + _SHORT_BUFFERS
+        else:
+            lane = self._long
+            held = _LONG_BUFFERS + (self._each if size is None else min(size, self._each))
+        async with lane.turn(held, wait):
             yield

@@ -6,11 +6,13 @@ what is equal in all entries is rendered once.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.files.api import Entry
+from bridge.files.errors import DamagedFile, NoSuchFile
 from bridge.files.path import Path, quote_name
 from bridge.webdav.properties import (
     LIVE,
@@ -22,6 +24,8 @@ from bridge.webdav.properties import (
 )
 from bridge.webdav.share import Quota
 from bridge.webdav.xml import empty_element
+
+log = logging.getLogger(__name__)
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">'
 TAIL = "</D:multistatus>\n"
@@ -87,8 +91,17 @@ class Rows:
             return self._all(href, path or Path(), entry)
         found = ""
         missing = ""
+        dead: Mapping[str, str] | None = None
         for renderer, name, empty in self._plan:
-            text = renderer(entry) if renderer is not None else self._special(name, path, entry)
+            if renderer is not None:
+                text = renderer(entry)
+            elif name == LOCK_DISCOVERY:
+                assert path is not None
+                text = self._facts.lock_discovery(path)
+            else:
+                if dead is None:  # what has spilled is read once for all names
+                    dead = self._dead(path, entry)
+                text = dead.get(name)
             if text is None:
                 missing += empty
             else:
@@ -107,13 +120,15 @@ class Rows:
     def _dead(self, path: Path | None, entry: Entry) -> Mapping[str, str]:
         if entry.properties is not None:
             return entry.properties
-        return {} if path is None else self._facts.dead(path)
-
-    def _special(self, name: str, path: Path | None, entry: Entry) -> str | None:
-        if name == LOCK_DISCOVERY:
-            assert path is not None
-            return self._facts.lock_discovery(path)
-        return self._dead(path, entry).get(name)
+        if path is None:
+            return {}
+        try:
+            return self._facts.dead(path)
+        except NoSuchFile:
+            return {}  # gone since it was listed, which must not take the folder with it
+        except DamagedFile as error:
+            log.warning("shown without its dead properties: %s", error)
+            return {}
 
     def _quota(self, name: str) -> Renderer | None:
         if name not in (QUOTA_AVAILABLE, QUOTA_USED):

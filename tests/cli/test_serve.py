@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -181,16 +182,21 @@ def test_behind_a_proxy_metrics_have_a_listener_of_their_own(tmp_path: Path) -> 
 
 
 def test_one_upload_too_many_waits_and_is_then_told_to_come_again(tmp_path: Path) -> None:
-    configured = Configured(tmp_path / "bridge", "[limits]\nuploads = 1\nqueue_seconds = 0.5\n")
+    limits = "[limits]\nupload_bytes = 16_777_216\nqueue_seconds = 0.5\n"
+    configured = Configured(tmp_path / "bridge", limits)
+    large = bytes(2 << 20)  # of which seven may be held, beside the short ones
     with configured.service() as process:
         url = process.ready["webdav_url"]
-        with begin_upload(f"{url}one", signed_in(configured), 2, b"1") as first:
-            assert wait_until(lambda: uploads(process) == 1)
-            status, headers, _ = ask(f"{url}two", "PUT", signed_in(configured), b"2")
+        with ExitStack() as uploading:
+            for number in range(7):
+                begun = begin_upload(f"{url}{number}", signed_in(configured), len(large), b"1")
+                uploading.enter_context(begun)
+            assert wait_until(lambda: uploads(process) == 7)
+            status, headers, _ = ask(f"{url}late", "PUT", signed_in(configured), large)
             assert (status, headers["retry-after"]) == (503, "10")
-            first.sendall(b"1")
-            assert first.recv(100).startswith(b"HTTP/1.1 201")
-        assert ask(f"{url}two", "PUT", signed_in(configured), b"2")[0] == 201
+            assert ask(f"{url}short", "PUT", signed_in(configured), b"2")[0] == 201
+        assert wait_until(lambda: uploads(process) == 0)
+        assert ask(f"{url}late", "PUT", signed_in(configured), large)[0] == 201
 
 
 def client_addresses(process: BridgeProcess) -> list[str]:

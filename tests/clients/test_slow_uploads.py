@@ -50,14 +50,7 @@ LONG = Load(63 * MEBIBYTE, 1024 * MEBIBYTE, {"local": 700 * MEBIBYTE, "storj": 1
     "load",
     [
         pytest.param(SHORT, id="short", marks=[pytest.mark.timeout(900)]),
-        pytest.param(
-            MANY,
-            id="many",
-            marks=[
-                pytest.mark.timeout(900),
-                pytest.mark.xfail(reason="turns do not count what an upload holds but content"),
-            ],
-        ),
+        pytest.param(MANY, id="many", marks=[pytest.mark.timeout(900)]),
         pytest.param(LONG, id="long", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )

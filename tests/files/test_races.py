@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -294,6 +295,29 @@ def test_readers_during_overwrites_see_one_whole_version_each(tree: FileTree) ->
     answers = acknowledged(race(writes, reads, reads))
     assert len(answers) == 3
     assert set().union(*answers) <= set(versions)
+
+
+def test_readers_of_a_file_that_is_moved_to_and_fro_see_it_whole_or_not_at_all(
+    tree: FileTree,
+) -> None:
+    content = b"x" * 200_000
+    write(tree, "/a", content)
+
+    def moves() -> set[bytes]:
+        for src, dst in [("/a", "/b"), ("/b", "/a")] * 20:
+            tree.move(path(src), path(dst), overwrite=False)
+        return set()
+
+    def reads() -> set[bytes]:
+        found = set()
+        for number in range(60):
+            with contextlib.suppress(NoSuchFile):
+                found.add(read(tree, ("/a", "/b")[number % 2]))
+        return found
+
+    answers = acknowledged(race(moves, reads, reads))
+    assert len(answers) == 3
+    assert set().union(*answers) <= {content}
 
 
 def test_a_folder_listed_while_it_changes_shows_what_stays(tree: FileTree) -> None:

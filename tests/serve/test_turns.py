@@ -14,6 +14,9 @@ from bridge.serve.turns import SHORT, Lane, Turns
 SOON = 5.0
 """Seconds that a turn waits which must come."""
 
+LONG = (64 + 2) << 20
+"""What a long upload is taken to hold: content and buffers."""
+
 NEVER = 0.05
 """Seconds that a turn waits which must not come."""
 
@@ -141,7 +144,7 @@ def test_short_uploads_do_not_wait_for_long_ones() -> None:
         async with AsyncExitStack() as stack:
             while await has_turn(turns, None):
                 await stack.enter_async_context(turns.turn(None, SOON))
-            assert turns.lent == 192 << 20
+            assert turns.lent == 3 * LONG
             assert not await has_turn(turns, 64 << 20)
             assert await has_turn(turns, SHORT)
             assert await has_turn(turns, 0)
@@ -150,19 +153,19 @@ def test_short_uploads_do_not_wait_for_long_ones() -> None:
     run(work())
 
 
-def test_an_upload_holds_its_size_and_no_more_than_the_most() -> None:
+def test_a_long_upload_holds_its_content_up_to_the_most_and_its_buffers() -> None:
     async def work() -> None:
         turns = Turns(256 << 20, 64 << 20)
-        for size, held in ((5 << 20, 5 << 20), (1 << 40, 64 << 20), (None, 64 << 20)):
+        for size, held in ((5 << 20, 7 << 20), (1 << 40, LONG), (None, LONG)):
             async with turns.turn(size, SOON):
                 assert turns.lent == held
 
     run(work())
 
 
-def test_empty_uploads_are_not_without_number() -> None:
+def test_even_empty_uploads_are_counted() -> None:
     async def work() -> None:
-        turns = Turns(16 << 20, 2 << 20)
+        turns = Turns(16 << 20, 0)
         async with AsyncExitStack() as stack:
             for _ in range(32):
                 await stack.enter_async_context(turns.turn(0, SOON))

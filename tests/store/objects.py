@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from bridge.store.api import Exists, NotFound, ObjectInfo, ObjectStore, PartInfo, StoreError
+from bridge.store.api import (
+    Exists,
+    NotFound,
+    ObjectInfo,
+    ObjectStore,
+    PartInfo,
+    StoreError,
+    Unavailable,
+)
 
 T = TypeVar("T")
 
@@ -78,8 +86,14 @@ def race(count: int, work: Callable[[int], T]) -> list[T | StoreError]:
         return list(pool.map(one, range(count)))
 
 
-def winners(results: list[ObjectInfo | StoreError]) -> list[ObjectInfo]:
-    """Those of a race that were not told Exists; any other error fails the test."""
+def winners(results: list[ObjectInfo | StoreError], *, exclusive: bool) -> list[ObjectInfo]:
+    """Those of a race that were not told Exists; any other error fails the test.
+
+    A store that is not ``exclusive`` may also be Unavailable for a moment, where racers got in each
+    other's way.
+    """
+    lost = (Exists,) if exclusive else (Exists, Unavailable)
+    assert all(isinstance(result, (ObjectInfo, *lost)) for result in results), results
     won = [result for result in results if isinstance(result, ObjectInfo)]
-    assert all(isinstance(result, (ObjectInfo, Exists)) for result in results), results
+    assert len(won) == 1 or (won and not exclusive)
     return won

@@ -34,7 +34,7 @@ class _Bytes(ctypes.Structure):
 class _Options(ctypes.Structure):
     _fields_ = (
         ("user_agent", c_char_p),
-        ("dial_timeout_ms", c_int64),
+        ("call_ms", c_int64),
         ("segments_at_once", c_int32),
     )
 

@@ -30,10 +30,6 @@ METADATA = {"name": "value"}
 LEFT = pytest.mark.xfail(
     strict=True, reason="a small upload that is refused stays at the satellite for a day"
 )
-SAID_NOTHING = pytest.mark.xfail(
-    strict=True, reason="a connection on which no answer came is used for the next call"
-)
-
 CONTENTS_REFUSED = pytest.mark.parametrize(
     "content",
     [
@@ -247,14 +243,12 @@ def _unanswered(network: Network, store: StorjStore, content: bytes, *, if_absen
     assert read(store, "key") == content
 
 
-@SAID_NOTHING
 def test_a_commit_without_an_answer_is_unclear_and_can_be_called_again(
     network: Network, hasty: StorjStore
 ) -> None:
     _unanswered(network, hasty, STREAMED, if_absent=True)
 
 
-@SAID_NOTHING
 @pytest.mark.long
 @CONTENTS
 @pytest.mark.parametrize("if_absent", [False, True])
@@ -264,7 +258,6 @@ def test_any_commit_without_an_answer_is_unclear_and_can_be_called_again(
     _unanswered(network, hasty, content, if_absent=if_absent)
 
 
-@SAID_NOTHING
 @pytest.mark.long
 def test_a_change_without_an_answer_is_unclear(network: Network, hasty: StorjStore) -> None:
     for key in ("moved", "copied", "changed", "deleted", "one", "two"):

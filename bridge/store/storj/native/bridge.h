@@ -12,7 +12,8 @@ typedef struct BridgeBytes {
 
 typedef struct BridgeOptions {
     const char *user_agent;
-    int64_t dial_timeout_ms;
-    // Segments of one upload that are sent at the same time; each is held in memory.
+    // How long a call may last, for whoever dials.
+    int64_t call_ms;
+    // Most segments of one upload that are sent at the same time; see memory.go.
     int32_t segments_at_once;
 } BridgeOptions;

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"storj.io/common/encryption"
 	"storj.io/common/paths"
 	"storj.io/uplink/private/metaclient"
 	"storj.io/uplink/private/storage/streams"
@@ -18,6 +19,9 @@ import (
 // download is a range of an object being read.
 type download struct {
 	transfer
+	store   *store
+	key     string
+	version string
 	streams *streams.Store
 	content io.ReadCloser
 	// left is how many bytes of the range are not read yet.
@@ -33,11 +37,11 @@ func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int
 	if !ok {
 		return newError(invalidHandle("store"))
 	}
-	d := &download{transfer: s.newTransfer()}
+	d := &download{transfer: s.newTransfer(), store: s, key: C.GoString(key)}
 	var info entry
 	failed = d.step(milliseconds, func() (err error) {
 		for range openTries {
-			if info, err = d.open(s, C.GoString(key), int64(offset), int64(length)); !errors.Is(err, errReplaced) {
+			if info, err = d.open(s, d.key, int64(offset), int64(length)); !errors.Is(err, errReplaced) {
 				break
 			}
 			_ = d.streams.Close() // the next try has its own
@@ -48,14 +52,15 @@ func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int
 		d.close()
 		return failed
 	}
+	d.version = info.version
 	handOut(found, info.append(nil))
 	*begun = keep(d)
 	return nil
 }
 
-// errReplaced says that the object was replaced or removed between two looks of the satellite's:
-// it told of one whose segments were gone.
-var errReplaced = errors.New("the object was replaced while it was opened")
+// errReplaced says that the object was replaced, removed or moved between two looks of the
+// satellite's: it told of one whose segments were gone, or sealed for another key already.
+var errReplaced = errors.New("the object was replaced or moved while it was opened")
 
 // openTries is how often an object that is replaced again and again is tried to be opened.
 const openTries = 5
@@ -94,6 +99,9 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 	}
 	if described, err = s.entryOf(d.ctx, key, answer.Object); err != nil {
 		return described, err
+	}
+	if err = s.opens(key, answer.DownloadedSegments); err != nil {
+		return described, errors.Join(errReplaced, err)
 	}
 	wanted = wanted.Normalize(described.size)
 	segments := answer.ListSegments
@@ -134,6 +142,37 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 	return described, nil
 }
 
+// opens tells whether the keys of segments are sealed for key.
+func (s *store) opens(key string, segments []metaclient.DownloadSegmentWithRSResponse) error {
+	contentKey, err := encryption.DeriveContentKey(s.bucket, paths.NewUnencrypted(key), s.keys())
+	if err != nil {
+		return err
+	}
+	for _, segment := range segments {
+		sealed := segment.Info.SegmentEncryption
+		if _, err = encryption.DecryptKey(sealed.EncryptedKey, encryptionParameters.CipherSuite, contentKey, &sealed.EncryptedKeyNonce); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explained is why a read failed: what does not decrypt any more may have been moved meanwhile,
+// which seals the keys of all segments anew.
+func (d *download) explained(err error) error {
+	if !encryption.ErrDecryptFailed.Has(err) {
+		return err
+	}
+	now, failed := d.store.stat(d.ctx, d.key)
+	if failed == nil && now.version != d.version {
+		return errChanged
+	}
+	if failed != nil && codeOf(failed) == C.UPLINK_ERROR_OBJECT_NOT_FOUND {
+		return errChanged
+	}
+	return err
+}
+
 func (d *download) close() {
 	d.stop()
 	if d.content != nil {
@@ -156,7 +195,7 @@ func bridge_read(handle C.size_t, data *C.uint8_t, size C.size_t, milliseconds C
 	return d.step(milliseconds, func() error {
 		read, err := d.fill(given(data, size))
 		*count = C.size_t(read)
-		return err
+		return d.explained(err)
 	})
 }
 

@@ -75,7 +75,7 @@ type store struct {
 
 func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, err error) {
 	s := &store{bucket: bucket, uploads: uploads{names: map[upload]storj.StreamID{}}}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(distrustful(context.Background()))
 	defer func() {
 		if err != nil {
 			s.close()
@@ -103,7 +103,8 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 
 	config := uplink.Config{
 		UserAgent:   C.GoString(options.user_agent),
-		DialTimeout: time.Duration(options.dial_timeout_ms) * time.Millisecond,
+		DialTimeout: time.Duration(options.call_ms) * time.Millisecond,
+		DialContext: connect,
 	}
 	if err = transport.SetConnectionPool(s.ctx, &config, nodes); err != nil {
 		return nil, err
@@ -148,6 +149,7 @@ func newDialer(ctx context.Context, pool *rpcpool.Pool, timeout time.Duration) (
 	}
 	dialer := rpc.NewDefaultDialer(options)
 	dialer.Pool = pool
+	dialer.Connector = rpc.NewDefaultTCPConnector(connect) // as uplink does with a DialContext
 	dialer.DialTimeout = timeout
 	return dialer, nil
 }
