@@ -21,7 +21,7 @@ from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import ObjectStore, StoreError
 from bridge.store.closing import Closing
 from bridge.store.deadline import deadline
-from bridge.stores import CannotOpen, open_store
+from bridge.stores import CannotOpen, late_seconds, open_store
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential, Tenant
 from bridge.tenants.configured import ConfiguredCredential
@@ -113,7 +113,7 @@ def open_database(settings: Settings) -> DatabaseState:
     path = settings.state.path
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return open_state(path)
+        return open_state(path, linger=late_seconds(settings.store))
     except OSError as error:
         raise CannotOpen(f"state: {path.parent}: {error.strerror}") from None
     except StateError as error:

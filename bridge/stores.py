@@ -30,6 +30,9 @@ from bridge.telemetry.metrics import Metrics
 from bridge.tenants.secret_files import SecretFileError, read_secret
 from bridge.tenants.vault import keyrings_prefix, vault_prefix
 
+_LATE = 17.0
+"""Seconds: the kernel repeats for 15 what it has not got rid of (``native/data_dial.go``)."""
+
 _OTHER_BYTES = 192 << 20
 """Memory of Storj's client for all but uploads; two thirds of it for reading ahead."""
 
@@ -165,15 +168,22 @@ def user_agent_of(configured: Store) -> str:
     return f"{configured.partner} {ours}" if configured.partner else ours
 
 
+def late_seconds(configured: Store) -> float:
+    """For how long what a process asked of the store may still take effect after its death."""
+    return _LATE if configured.kind == "storj" else 0.0
+
+
 class UploadMemory(NamedTuple):
     """How ``limits.upload_bytes`` is shared out.
 
-    ``turns``: bytes for which uploads wait; ``each``: how much of its content one holds at most,
-    however long it is. ``spare``: bytes for what they send faster with, while there is room.
+    ``turns``: bytes for which uploads wait; ``each``: how much of its content a long one holds at
+    most, and ``beside`` what it holds besides. ``spare``: bytes for what they send faster with,
+    while there is room.
     """
 
     turns: int
     each: int
+    beside: int
     spare: int = 0
 
 
@@ -181,10 +191,10 @@ def upload_memory(settings: Settings) -> UploadMemory:
     """What uploads may hold with the configured store."""
     total = settings.limits.upload_bytes
     if settings.store.kind != "storj":
-        return UploadMemory(total, each=0)
+        return UploadMemory(total, each=0, beside=2 << 20)
     spare = total // 4
     # Of each, one segment is sent while the next one fills.
-    return UploadMemory(total - spare, 2 * SEGMENT, spare)
+    return UploadMemory(total - spare, each=2 * SEGMENT, beside=6 << 20, spare=spare)
 
 
 def free_bytes(settings: Settings) -> int | None:

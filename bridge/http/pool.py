@@ -8,6 +8,7 @@ future, and all calls that finish while the loop is busy share one wake-up.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -47,6 +48,11 @@ class _Job(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - it is raised again where the call was made
             self.error = error
 
+    def refuse(self) -> None:
+        self.call = _nothing  # type: ignore[assignment] # it may hold a block of a body
+        self.error = Overloaded()
+        self.deliver()
+
     def deliver(self) -> None:
         if self.future.done():
             return
@@ -78,6 +84,8 @@ class Pool:
         self._queue = queue
         self._wait = wait
         self._jobs: deque[_Job[object]] = deque()
+        # Whoever takes a job out of here answers it: a worker, or the sweep.
+        self._unanswered: set[_Job[object]] = set()
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._done: deque[_Job[object]] = deque()
         self._waking = False
@@ -92,16 +100,21 @@ class Pool:
         """Calls that run or wait."""
         return self._outstanding
 
-    def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
-        """Queue ``call``; raises Overloaded at once when the queue is full."""
+    def submit(self, call: Callable[[], T], *, begun: bool = False) -> asyncio.Future[T]:
+        """Queue ``call``; raises Overloaded at once when the queue is full.
+
+        ``begun``: it goes on with something that a client has waited for already, so that it waits
+        for a worker as long as it takes.
+        """
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         if self._closed or self._outstanding >= self._threads + self._queue:
             raise Overloaded
         future: asyncio.Future[T] = loop.create_future()
-        job = _Job(call, future, time.monotonic())
+        job = _Job(call, future, math.inf if begun else time.monotonic())
         self._outstanding += 1
+        self._unanswered.add(job)  # type: ignore[arg-type]
         self._jobs.append(job)  # type: ignore[arg-type]
         if self._outstanding > len(self._running) < self._threads:
             self._start()
@@ -110,9 +123,9 @@ class Pool:
             self._sweeping = loop.call_later(_SWEEP, self._sweep)
         return future
 
-    async def run(self, call: Callable[[], T]) -> T:
+    async def run(self, call: Callable[[], T], *, begun: bool = False) -> T:
         """Run ``call`` on a worker and return or raise what it does; Overloaded after the wait."""
-        return await self.submit(call)
+        return await self.submit(call, begun=begun)
 
     def close(self) -> None:
         """Let queued calls finish, then let the threads end. Does not wait."""
@@ -131,9 +144,10 @@ class Pool:
     def _work(self) -> None:
         self._begin()
         while self._tokens.get():
+            job = self._jobs.popleft()
             try:
-                job = self._jobs.popleft()
-            except IndexError:  # the sweep has answered it
+                self._unanswered.remove(job)
+            except KeyError:
                 continue
             if not job.future.cancelled():
                 job.run()
@@ -163,18 +177,15 @@ class Pool:
         """Answer what has waited too long, though every worker hangs."""
         self._sweeping = None
         limit = time.monotonic() - self._wait
-        while self._jobs:
-            try:
-                job = self._jobs.popleft()
-            except IndexError:
-                break
-            if job.queued > limit:
-                self._jobs.appendleft(job)
-                break
-            job.error = Overloaded()
-            self._outstanding -= 1
-            job.deliver()
-        if self._jobs and self._loop is not None:
+        for job in list(self._jobs):
+            if job.queued <= limit and job in self._unanswered:
+                try:
+                    self._unanswered.remove(job)
+                except KeyError:  # a worker was faster
+                    continue
+                self._outstanding -= 1
+                job.refuse()
+        if self._unanswered and self._loop is not None:
             self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
 
 

@@ -124,7 +124,7 @@ async def _serve(
     core.start()
     workers = Workers.within(within, begin_quick=core.hold, begin_other=core.free)
     memory = upload_memory(settings)
-    turns = Turns(memory.turns, memory.each)
+    turns = Turns(memory.turns, memory.each, memory.beside)
     front = Front(metrics, door="webdav", turns=turns, wait=limits.queue_seconds)
     door = WebDAVDoor(
         authenticator=services.authenticator,

@@ -34,15 +34,17 @@ def open_state(
     database: str | os.PathLike[str],
     *,
     ttl: float = LEASE_SECONDS,
+    linger: float = 0.0,
     busy: float = BUSY_SECONDS,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> DatabaseState:
     """Open the state database at a path or ``sqlite:///`` URL, making it if it is missing.
 
-    ``ttl``: seconds a lease lives without renewal. ``clock`` and ``monotonic``: for tests only;
-    all processes must share them. Raises StateError when the file is something else or of a newer
-    version, StateUnavailable when it cannot be opened.
+    ``ttl``: seconds a lease lives without renewal. ``linger``: seconds for which changes of a
+    holder that died may still reach the store, so that its leases are left for so long. ``clock``
+    and ``monotonic``: for tests only; all processes must share them. Raises StateError when the
+    file is something else or of a newer version, StateUnavailable when it cannot be opened.
     """
     name = os.fspath(database)
     if "://" in name:
@@ -56,7 +58,9 @@ def open_state(
     path = Path(name).absolute()
     presence = sqlite.Presence(path)
     try:
-        return DatabaseState(path, presence, ttl=ttl, busy=busy, clock=clock, monotonic=monotonic)
+        return DatabaseState(
+            path, presence, ttl=ttl, linger=linger, busy=busy, clock=clock, monotonic=monotonic
+        )
     except BaseException:
         presence.close()
         raise
@@ -85,6 +89,7 @@ class DatabaseState:
         presence: sqlite.Presence,
         *,
         ttl: float,
+        linger: float,
         busy: float,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -107,7 +112,9 @@ class DatabaseState:
         )
         try:
             self.epoch = self._writer.run(
-                lambda cursor, _now: _prepare(cursor, self._statements, path, presence.alone)
+                lambda cursor, now: _prepare(
+                    cursor, self._statements, path, now + linger if presence.alone else None
+                )
             )
         except BaseException:
             self._writer.close()
@@ -178,8 +185,10 @@ class DatabaseState:
         self.close()
 
 
-def _prepare(cursor: sqlite.Cursor, statements: Statements, path: Path, alone: bool) -> bytes:
-    """Make or check the schema; returns the epoch."""
+def _prepare(
+    cursor: sqlite.Cursor, statements: Statements, path: Path, until: float | None
+) -> bytes:
+    """Make or check the schema; returns the epoch. ``until``: when leases end at the latest."""
     tables = sqlite.table_names(cursor)
     if not tables:
         sqlite.create_tables(cursor)
@@ -201,7 +210,7 @@ def _prepare(cursor: sqlite.Cursor, statements: Statements, path: Path, alone: b
             f"{path} was written by a newer version (schema {version}, this one knows {VERSION}): "
             "install that version, or remove the file (it costs locks, and clients rescan)"
         )
-    if alone:
-        # Their holders are dead: let the leases run out now, and whoever meets one deals with it.
-        cursor.execute(statements.expire_all_leases, (0.0,))
+    if until is not None:
+        # Their holders are dead: let the leases run out, and whoever meets one deals with it.
+        cursor.execute(statements.expire_all_leases, (until, until))
     return bytes(values["epoch"][0][0])

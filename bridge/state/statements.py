@@ -115,7 +115,11 @@ class Statements:
         )
         self.drop_expired_leases = self._text(delete(leases).where(ran_out), "vault", "now")
         self.expire_all_leases = self._text(
-            update(leases).values(expires=bindparam("until")), "until"
+            update(leases)
+            .where(leases.c.expires > bindparam("most"))
+            .values(expires=bindparam("until")),
+            "until",
+            "most",
         )
 
     def _compile_directories(self) -> None:

@@ -146,14 +146,14 @@ async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[
                 writing = None
             if filled:
                 part = block[:filled]
-                writing = pool.submit(lambda part=part: upload.write(part))  # type: ignore[misc]
+                writing = pool.submit(lambda part=part: upload.write(part), begun=True)  # type: ignore[misc]
                 block, spare = spare, block
             if filled < size:
                 break
         if writing is not None:
             await writing
         _require_whole(received, promised)
-        return await pool.run(upload.commit)
+        return await pool.run(upload.commit, begun=True)
     except BaseException:
         _abandon(call, upload)
         raise

@@ -77,3 +77,31 @@ async def test_a_cancelled_call_that_has_not_begun_never_runs(pool: Pool) -> Non
     await asyncio.gather(*held)
     await pool.run(lambda: None)
     assert ran == []
+
+
+async def test_what_goes_on_with_something_begun_waits_as_long_as_it_takes(pool: Pool) -> None:
+    gate = threading.Event()
+    held = [asyncio.ensure_future(pool.run(lambda: gate.wait(10))) for _ in range(2)]
+    begun = asyncio.ensure_future(pool.run(lambda: "done", begun=True))
+    behind = asyncio.ensure_future(pool.run(lambda: "never"))
+    with pytest.raises(Overloaded):
+        await behind
+    assert not begun.done()
+    gate.set()
+    assert await begun == "done"
+    await asyncio.gather(*held)
+    assert pool.outstanding == 0
+
+
+async def test_calls_refused_in_the_queue_cost_those_behind_them_nothing() -> None:
+    """Sweeps and workers take from one queue all the time; each call is answered once."""
+    pool = Pool("test", 4, queue=10_000, wait=0.0)
+    told = await asyncio.gather(
+        *(pool.run(partial(time.sleep, 0.001), begun=n % 2 == 0) for n in range(4_000)),
+        return_exceptions=True,
+    )
+    pool.close()
+    assert pool.outstanding == 0
+    assert told[::2] == [None] * 2_000
+    assert all(each is None or isinstance(each, Overloaded) for each in told)
+    assert any(told)

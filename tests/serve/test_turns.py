@@ -65,15 +65,28 @@ def test_what_is_lent_never_exceeds_the_total() -> None:
     run(work())
 
 
-def test_who_asked_first_is_served_first_however_much_it_asks() -> None:
+def test_who_asked_first_is_served_first() -> None:
     async def work() -> None:
         lane, order = Lane(10), list[int]()
-        async with AsyncExitStack() as stack, lane.turn(6, SOON):
-            for size in (8, 1, 2):  # the first does not fit; the others would
+        async with AsyncExitStack() as stack, lane.turn(8, SOON):
+            for size in (5, 6, 3, 4):
                 await stack.enter_async_context(waiting(lane, size, order))
             await asyncio.sleep(NEVER)
             assert order == []
-        assert order == [8, 1, 2]
+        assert order == [5, 3, 6, 4]  # the 3 fits beside the 5
+
+    run(work())
+
+
+def test_who_asks_for_less_may_pass_until_as_much_has_passed() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        async with AsyncExitStack() as stack, lane.turn(6, SOON):
+            for size in (8, 3, 3, 3):
+                await stack.enter_async_context(waiting(lane, size, order))
+            await asyncio.sleep(NEVER)
+            assert order == [3, 3]  # one more would make 9
+        assert order == [3, 3, 8, 3]
 
     run(work())
 
@@ -140,7 +153,7 @@ def test_an_error_in_a_turn_gives_it_back() -> None:
 
 def test_short_uploads_do_not_wait_for_long_ones() -> None:
     async def work() -> None:
-        turns = Turns(256 << 20, 64 << 20)
+        turns = Turns(256 << 20, 64 << 20, 2 << 20)
         async with AsyncExitStack() as stack:
             while await has_turn(turns, None):
                 await stack.enter_async_context(turns.turn(None, SOON))
@@ -155,7 +168,7 @@ def test_short_uploads_do_not_wait_for_long_ones() -> None:
 
 def test_a_long_upload_holds_its_content_up_to_the_most_and_its_buffers() -> None:
     async def work() -> None:
-        turns = Turns(256 << 20, 64 << 20)
+        turns = Turns(256 << 20, 64 << 20, 2 << 20)
         for size, held in ((5 << 20, 7 << 20), (1 << 40, LONG), (None, LONG)):
             async with turns.turn(size, SOON):
                 assert turns.lent == held
@@ -165,7 +178,7 @@ def test_a_long_upload_holds_its_content_up_to_the_most_and_its_buffers() -> Non
 
 def test_even_empty_uploads_are_counted() -> None:
     async def work() -> None:
-        turns = Turns(16 << 20, 0)
+        turns = Turns(16 << 20, 0, 2 << 20)
         async with AsyncExitStack() as stack:
             for _ in range(32):
                 await stack.enter_async_context(turns.turn(0, SOON))

@@ -126,6 +126,24 @@ def test_who_opens_after_all_others_died_need_not_wait_for_their_leases(
     assert again.locks("tenant").get("token") is not None
 
 
+def test_a_dead_holders_changes_are_waited_for_where_they_may_come_late(
+    database: Database,
+) -> None:
+    """A request that the dead process made may still be on its way to the store."""
+    database.clock.seconds = time.time()
+    holder = Holder(database.url, ttl=600)
+    holder.kill()
+    state = open_state(database.url, linger=17, clock=database.clock, monotonic=database.clock)
+    database.opened.append(state)
+    tree = state.tree("v")
+    with pytest.raises(LeaseBusy):
+        tree.acquire([ONE], [], wait=0)
+    assert [each.changing for each in tree.read([A, B])] == [True, True]
+    database.clock.seconds += 18
+    tree.acquire([ONE], [], wait=0).release()
+    assert not any(each.changing for each in tree.read([A, B]))
+
+
 @pytest.mark.parametrize(
     "rounds", [3, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
