@@ -49,7 +49,7 @@ class Core:
     """The threads that called ``hold``, together on one of the processors ``allowed``.
 
     With fewer than two of them nothing is held. A thread that a held one starts is bound to the
-    same processor by the system, until it calls ``free``.
+    same processor by the system, until it calls ``free`` or the next look frees it.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Core:
 
     def look(self) -> None:
         """Move to the processor that had the most room since the last look, if that is worth it."""
+        self._free_strays()
         sample, last = self._sample(), self._last
         self._last = sample
         if last is None or sample.clock <= last.clock:
@@ -117,6 +118,14 @@ class Core:
             _log.debug("moving to another processor", old=self._current, new=number)
             self._current = number
             self._held = {thread for thread in self._held if self._place(thread)}
+
+    def _free_strays(self) -> None:
+        """Free the threads that held ones have started: Go starts its own when it likes."""
+        for entry in os.scandir(self._proc / "self/task"):
+            thread = int(entry.name)
+            with self._mutex, suppress(OSError):  # it may have ended
+                if thread not in self._held and os.sched_getaffinity(thread) != self._allowed:
+                    os.sched_setaffinity(thread, self._allowed)
 
     def _place(self, thread: int) -> bool:
         """Hold one thread; False if it has ended, or the processor is no longer ours to use."""

@@ -41,6 +41,7 @@ class Proc:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        (root / "self/task").mkdir(parents=True)
 
     def say(self, idle: dict[int, float], waiting: float = 0.0) -> None:
         lines = ["cpu  1 2 3 4 5 6 7 8 9 10"]
@@ -208,3 +209,25 @@ def test_only_what_is_short_is_held_in_a_server_whose_loop_is() -> None:
         "bulk": usable(),
         "patient": usable(),
     }
+
+
+def test_a_thread_that_a_held_one_starts_is_freed_by_the_next_look() -> None:
+    core = Core({FIRST, SECOND})
+    found: list[set[int]] = []
+
+    def child() -> None:
+        found.append(os.sched_getaffinity(0))
+        core.look()
+        found.append(os.sched_getaffinity(0))
+
+    def parent() -> None:
+        core.hold()
+        thread = threading.Thread(target=child)
+        thread.start()
+        thread.join()
+        found.append(os.sched_getaffinity(0))
+
+    holder = threading.Thread(target=parent)
+    holder.start()
+    holder.join()
+    assert found == [{FIRST}, {FIRST, SECOND}, {FIRST}]
