@@ -24,8 +24,8 @@ type download struct {
 	version string
 	streams *streams.Store
 	content io.ReadCloser
-	// left is how many bytes of the range are not read yet.
-	left int64
+	// left is how many bytes of the range are not read yet, and taken how many are.
+	left, taken int64
 }
 
 // bridge_get opens length bytes from offset (all the rest when negative) and hands out the entry.
@@ -181,6 +181,7 @@ func (d *download) close() {
 	if d.streams != nil {
 		_ = d.streams.Close()
 	}
+	transferred(d.taken)
 }
 
 // bridge_read fills data, or as much of it as there is before the end.
@@ -206,6 +207,7 @@ func (d *download) fill(buffer []byte) (read int, err error) {
 		count, err := d.content.Read(buffer[read:])
 		read += count
 		d.left -= int64(count)
+		d.taken += int64(count)
 		if err != nil && (err != io.EOF || d.left > 0) {
 			return read, err
 		}

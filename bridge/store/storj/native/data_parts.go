@@ -16,13 +16,15 @@ type part struct {
 	transfer
 	upload *uplink.PartUpload
 	// spare is how many segments it may send beyond the first.
-	spare int
+	spare   int
+	written int64
 }
 
 // end gives back what the part holds.
 func (p *part) end() {
 	p.stop()
 	spare.give(p.spare)
+	transferred(p.written)
 }
 
 // bridge_put_part begins a part of an upload.
@@ -62,6 +64,7 @@ func bridge_write(handle C.size_t, data *C.uint8_t, size C.size_t, milliseconds 
 	}
 	return p.step(milliseconds, func() error {
 		written, err := p.upload.Write(given(data, size))
+		p.written += int64(written)
 		if err == nil && written != int(size) {
 			err = io.ErrShortWrite
 		}

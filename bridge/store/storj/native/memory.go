@@ -6,6 +6,8 @@ import "C"
 import (
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // spare are the segments that all uploads together may send beyond one each.
@@ -42,4 +44,39 @@ func bridge_limit_memory(bytes, segments C.int64_t) {
 	spare.Lock()
 	defer spare.Unlock()
 	spare.total = int(segments)
+}
+
+const (
+	// collectAt is by how many percent the heap may grow before it is collected: half of Go's own
+	// number, since what is here is mostly large buffers, which cost the collector little.
+	collectAt = 50
+
+	// largeTransfer is how many bytes a transfer has moved that leaves much memory behind.
+	largeTransfer = 64 << 20
+
+	giveBackAfter = 2 * time.Second
+)
+
+func init() { debug.SetGCPercent(collectAt) }
+
+// giveBack says that memory should go back to the system, and givingBack that somebody sees to it.
+var giveBack, givingBack atomic.Bool
+
+// transferred says that a transfer of so many bytes has ended. After a large one, what it used goes
+// back to the system: by itself, Go keeps it for minutes.
+func transferred(bytes int64) {
+	if bytes < largeTransfer {
+		return
+	}
+	giveBack.Store(true)
+	if !givingBack.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		for giveBack.Swap(false) {
+			time.Sleep(giveBackAfter) // the transfer is still being ended
+			debug.FreeOSMemory()
+		}
+		givingBack.Store(false)
+	}()
 }
