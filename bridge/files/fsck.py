@@ -189,14 +189,42 @@ class Fsck:
 
     def _check_extras(self, survey: Survey) -> None:
         layout = self._vault.layout
-        for finding, prefix, named in (
-            (Finding.UNREFERENCED_BODY, layout.bodies, survey.bodies),
-            (Finding.UNREFERENCED_SPILL, layout.spills, survey.spills),
-        ):
-            for info in list(self._loose(prefix, named)):
-                if self._repair:
-                    self._vault.store.delete(info.key)
-                self._note(finding, info.key, "removed" if self._repair else "")
+        loose = [
+            (finding, prefix, info)
+            for finding, prefix, named in (
+                (Finding.UNREFERENCED_BODY, layout.bodies, survey.bodies),
+                (Finding.UNREFERENCED_SPILL, layout.spills, survey.spills),
+            )
+            for info in self._loose(prefix, named)
+        ]
+        repaired = ""
+        if loose and self._repair:
+            named, quiet = self._look_again()
+            loose = [one for one in loose if id_bytes(one[2].key[len(one[1]) :]) not in named]
+            repaired = "removed" if quiet else ""
+        for finding, _, info in loose:
+            if repaired:
+                self._vault.store.delete(info.key)
+            self._note(finding, info.key, repaired)
+
+    def _look_again(self) -> tuple[set[bytes], bool]:
+        """What is named beside entries, and whether nothing changed while that was looked for.
+
+        A file that was moved during a survey, to where that had been already, may have been missed:
+        what it names must not be removed.
+        """
+        state = self._vault.state
+        with state.acquire([STRUCTURE], [], wait=LEASE_WAIT) as lease:
+            first = Survey(self._vault, lambda _finding, _info: None, lambda _files: None)
+            first.run()
+            directories = sorted(first.directories)
+            before = state.read(directories)
+            again = Survey(self._vault, lambda _finding, _info: None, lambda _files: None)
+            again.run()
+            quiet = state.read(directories) == before and not any(one.changing for one in before)
+            lease.unchanged()
+        named = first.bodies | first.spills | again.bodies | again.spills
+        return named, quiet and again.directories <= first.directories
 
     def _loose(self, prefix: str, named: set[bytes]) -> Iterator[ObjectInfo]:
         for info in self._vault.store.list(prefix):

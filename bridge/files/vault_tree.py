@@ -10,6 +10,7 @@ What readers, who hold no lease, must bear is in ``reader``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from bridge.crypto.body import HEADER_SIZE, sealed_size
@@ -178,7 +179,8 @@ class VaultTree:
             try:
                 version = vault.put_record(place.key, record, vault.keys.seal_record(record))
             except Exists:
-                vault.state.forget([record.object_id])
+                with suppress(StateError):
+                    vault.state.forget([record.object_id])
                 raise AlreadyExists(f"something is at {path} already") from None
             vault.check_linked(place, record.object_id)
             node = vault.node(place, record, version)

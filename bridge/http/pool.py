@@ -49,9 +49,14 @@ class _Job(Generic[T]):
             self.error = error
 
     def refuse(self) -> None:
-        self.call = _nothing  # type: ignore[assignment] # it may hold a block of a body
-        self.error = Overloaded()
-        self.deliver()
+        """Answer instead of the call, and keep nothing: a worker may take a while to drop it.
+
+        The error is not kept either, whose traceback would hold the frames of whoever waits for it,
+        and with them a body.
+        """
+        if not self.future.done():
+            self.future.set_exception(Overloaded())
+        del self.future, self.call
 
     def deliver(self) -> None:
         if self.future.done():
@@ -148,6 +153,7 @@ class Pool:
             try:
                 self._unanswered.remove(job)
             except KeyError:
+                del job
                 continue
             if not job.future.cancelled():
                 job.run()

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-SHORT = 1 << 20
-"""Bytes up to which an upload is short. Short ones have a lane of their own, so that they never
-wait for a large one whose client is slow."""
+SHORT = (1 << 20) - (64 << 10)
+"""Bytes up to which an upload is short: encrypted, less than the MiB up to which Storj's store
+keeps an object until its commit. Short ones have a lane of their own, so that they never wait for a
+large one whose client is slow."""
 
 _SHORT_BESIDE = 64 << 10
 """Bytes that a short upload holds beside its content."""
@@ -76,6 +77,8 @@ class Lane:
     def _lend(self) -> None:
         passed: list[_Waiting] = []
         for waiting in list(self._queue):
+            if waiting.given.done():  # cancelled: its task, which has yet to run, takes it out
+                continue
             size = waiting.size
             if size <= self._free and all(one.overtaken + size <= one.size for one in passed):
                 for one in passed:

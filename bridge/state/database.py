@@ -102,6 +102,7 @@ class DatabaseState:
         sqlite.open_file(path)
         sqlite.refuse_stranger(path, busy)
         self._presence = presence
+        self._lingers = linger > 0
         self._statements = Statements(sqlite.DIALECT)
         # A change waits for the batch before it and then for other processes: twice at most.
         self._writer = Writer(connect, clock, 2 * busy)
@@ -113,7 +114,7 @@ class DatabaseState:
         try:
             self.epoch = self._writer.run(
                 lambda cursor, now: _prepare(
-                    cursor, self._statements, path, now + linger if presence.alone else None
+                    cursor, self._statements, path, _end(now, linger) if presence.alone else None
                 )
             )
         except BaseException:
@@ -161,7 +162,8 @@ class DatabaseState:
             if self._closed:
                 return
             self._closed = True
-        self._holders.close()
+        # What threads still work under may reach the store late: it is left to run out.
+        self._holders.close(release=not self._lingers)
         self._writer.close()
         self._readers.close()
         self._reserve.close()
@@ -183,6 +185,11 @@ class DatabaseState:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _end(now: float, linger: float) -> float:
+    """When the leases of the dead end; whatever the clock says later, if they need not linger."""
+    return now + linger if linger else 0.0
 
 
 def _prepare(

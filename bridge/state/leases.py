@@ -98,13 +98,14 @@ class Holders:
             else:
                 lease.renewed = start
 
-    def close(self) -> None:
-        """Release all leases and stop renewing."""
+    def close(self, *, release: bool = True) -> None:
+        """Stop renewing, and release all leases; those not released run out."""
         self._stopped.set()
         if self._heartbeat is not None:
             self._heartbeat.join()
-        for lease in list(self._held.values()):
-            lease.release()
+        if release:
+            for lease in list(self._held.values()):
+                lease.release()
         self.settle()
 
     def abandon(self) -> None:

@@ -162,7 +162,7 @@ async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[
 def _abandon(call: Call, upload: _Upload) -> None:
     """Abort in a worker; nobody waits for it, not even a task that is being cancelled."""
     try:
-        done = call.workers.bulk.submit(upload.abort)
+        done = call.workers.bulk.submit(upload.abort, begun=True)
     except Refused:  # no room in the queue: what holds space must go all the same
         threading.Thread(target=upload.abort, name="abort", daemon=True).start()
     else:

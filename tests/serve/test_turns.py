@@ -128,6 +128,45 @@ def test_a_turn_that_comes_to_one_just_cancelled_is_not_lost() -> None:
     run(work())
 
 
+def test_who_is_cancelled_while_another_ends_takes_nothing_and_hurts_nobody() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        async with AsyncExitStack() as stack:
+            async with lane.turn(10, SOON):
+                gone = await stack.enter_async_context(waiting(lane, 6, order))
+                await stack.enter_async_context(waiting(lane, 7, order))
+                gone.cancel()  # the turn ends before the cancelled task has run again
+            await asyncio.sleep(NEVER)
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+        assert order == [7]
+        assert lane.lent == 0
+
+    run(work())
+
+
+def test_many_that_time_out_at_once_leave_nothing_taken() -> None:
+    async def work() -> None:
+        lane = Lane(10)
+
+        async def one(size: int) -> bool:
+            try:
+                async with lane.turn(size, NEVER):
+                    await asyncio.sleep(NEVER / 3)
+                    return True
+            except TimeoutError:
+                return False
+
+        told = await asyncio.gather(*(one(1 + number % 9) for number in range(300)))
+        assert any(told)
+        assert not all(told)
+        assert lane.lent == 0
+        async with lane.turn(10, SOON):
+            pass
+
+    run(work())
+
+
 def test_no_turn_in_time_is_a_timeout_and_holds_nothing() -> None:
     async def work() -> None:
         lane = Lane(10)

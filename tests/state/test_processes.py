@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.state.api import LeaseBusy, LeaseName, Lock, Touch
-from bridge.state.database import open_state
+from bridge.state.database import DatabaseState, open_state
 from tests.state.conftest import Database
 
 A, B = b"a" * 16, b"b" * 16
@@ -142,6 +142,25 @@ def test_a_dead_holders_changes_are_waited_for_where_they_may_come_late(
     database.clock.seconds += 18
     tree.acquire([ONE], [], wait=0).release()
     assert not any(each.changing for each in tree.read([A, B]))
+
+
+def test_what_a_stopped_process_still_did_is_waited_for_too(database: Database) -> None:
+    """It ends while a thread of it is in the middle of a change that may take effect late."""
+
+    def opened() -> DatabaseState:
+        clock = database.clock
+        state = open_state(database.url, linger=17, clock=clock, monotonic=clock)
+        database.opened.append(state)
+        return state
+
+    state = opened()
+    state.tree("v").acquire([ONE], TOUCHES, wait=0)
+    state.close()
+    tree = opened().tree("v")
+    with pytest.raises(LeaseBusy):
+        tree.acquire([ONE], [], wait=0)
+    database.clock.seconds += 18
+    tree.acquire([ONE], [], wait=0).release()
 
 
 @pytest.mark.parametrize(
