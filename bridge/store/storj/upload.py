@@ -67,13 +67,17 @@ class PartStream:
 
     def commit(self, etag: str) -> PartInfo:
         with self._lock:
-            part, self._part = self._open(), None
+            part = self._open()
             try:
                 self._bucket.commit_part(part, etag, self._key)
             except NotFound:
                 raise  # the whole upload is gone
             except StoreError as error:
                 _end_by(error)
+            finally:
+                # A call that was refused before it was made has ended nothing; else there is
+                # nothing left to end, and no handle is ever used twice.
+                self._throw_away()
         return PartInfo(self._number, self._size, etag)
 
     def abort(self) -> None:

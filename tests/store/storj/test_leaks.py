@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store.api import NotFound, UploadBroken
+from bridge.store.api import NotFound, StoreError, UploadBroken
+from bridge.store.deadline import deadline
 from bridge.store.storj import control
 from bridge.store.storj.store import StorjStore
 from tests.network.client import Network
@@ -174,3 +175,13 @@ def test_a_closed_store_holds_nothing_of_what_ran_in_it(
         download.close()
     gc.collect()
     assert control.handles() == handles
+
+
+def test_a_commit_that_is_refused_before_it_is_made_leaves_nothing(store: StorjStore) -> None:
+    before = control.handles()
+    upload = store.put("late")
+    upload.write(LARGE)
+    with deadline(0.0), pytest.raises(StoreError):
+        upload.commit({})
+    upload.abort()
+    assert control.handles() == before

@@ -63,6 +63,7 @@ def settled(network: Network) -> Requests:
         (5 * MIB, SEGMENT),
         (len(CONTENT) - 3 * SPAN, None),
         (7, 10**12),
+        (7, 2**63 - 1),
     ],
 )
 def test_every_range_is_read_right(store: StorjStore, offset: int, length: int | None) -> None:

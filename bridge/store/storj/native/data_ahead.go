@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 
@@ -147,6 +148,15 @@ func newSpan(stream io.ReadCloser) *span {
 // fill reads the span's stream to its end.
 func (s *span) fill() {
 	filled, err := 0, error(nil)
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("panic: %v", reason)
+		}
+		s.mutex.Lock()
+		s.over, s.err = true, err
+		s.mutex.Unlock()
+		s.changed.Broadcast()
+	}()
 	for filled < s.length && err == nil {
 		var count int
 		count, err = s.stream.Read(s.buffer[filled:s.length])
@@ -160,10 +170,6 @@ func (s *span) fill() {
 		err = io.ErrUnexpectedEOF
 	}
 	_ = s.stream.Close() // what was read was read
-	s.mutex.Lock()
-	s.over, s.err = true, err
-	s.mutex.Unlock()
-	s.changed.Broadcast()
 }
 
 // take gives out what has come, or waits for it.

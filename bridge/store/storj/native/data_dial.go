@@ -59,7 +59,7 @@ type distrustfulConn struct{ rpcpool.RawConn }
 // Invoke closes the connection when ctx has run out of time; whoever cancels has other reasons.
 func (c distrustfulConn) Invoke(ctx context.Context, rpc string, enc drpc.Encoding, in, out drpc.Message) error {
 	err := c.RawConn.Invoke(ctx, rpc, enc, in, out)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		_ = c.Close()
 	}
 	return err

@@ -7,6 +7,7 @@ import "C"
 import (
 	"errors"
 	"io"
+	"math"
 	"strings"
 
 	"storj.io/common/encryption"
@@ -26,6 +27,9 @@ type download struct {
 	content io.ReadCloser
 	// left is how many bytes of the range are not read yet, and taken how many are.
 	left, taken int64
+	// broken is why reading failed: what was read by then is not given out, so that nothing may
+	// follow it.
+	broken error
 }
 
 // bridge_get opens length bytes from offset (all the rest when negative) and hands out the entry.
@@ -62,12 +66,21 @@ func bridge_get(handle C.size_t, key *C.char, offset, length, milliseconds C.int
 // satellite's: it told of one whose segments were gone, or sealed for another key already.
 var errReplaced = errors.New("the object was replaced or moved while it was opened")
 
+var errNegativeOffset = errors.New("a range begins before the object does")
+
 // openTries is how often an object that is replaced again and again is tried to be opened.
 const openTries = 5
 
 // open asks the satellite for the object and its first segments. uplink's own function tells no
 // version, and fails where the metadata does not decrypt.
 func (d *download) open(s *store, key string, offset, length int64) (described entry, err error) {
+	d.left = 0 // of an earlier try
+	if offset < 0 {
+		return described, errNegativeOffset
+	}
+	if length > math.MaxInt64-offset {
+		length = -1
+	}
 	path, err := s.encrypted(key)
 	if err != nil {
 		return described, err
@@ -203,12 +216,16 @@ func bridge_read(handle C.size_t, data *C.uint8_t, size C.size_t, milliseconds C
 // fill reads until buffer is full or the range has been read. An end that comes earlier is an
 // error: io.ReadFull could not tell it from a connection that broke.
 func (d *download) fill(buffer []byte) (read int, err error) {
+	if d.broken != nil {
+		return 0, d.broken
+	}
 	for read < len(buffer) && d.left > 0 {
 		count, err := d.content.Read(buffer[read:])
 		read += count
 		d.left -= int64(count)
 		d.taken += int64(count)
 		if err != nil && (err != io.EOF || d.left > 0) {
+			d.broken = err
 			return read, err
 		}
 	}

@@ -7,6 +7,7 @@ import "C"
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"storj.io/common/encryption"
 	"storj.io/common/paths"
@@ -52,12 +53,9 @@ func (s *store) list(ctx context.Context, prefix string, recursive bool, cursor 
 			if !item.IsPrefix && !item.IsLatest || item.IsDeleteMarker() {
 				continue // a bucket that somebody has turned versioning on for
 			}
-			name, err := encryption.DecryptPathRaw(string(item.EncryptedObjectKey), info.Cipher, &info.ParentKey)
-			if encryption.ErrDecryptFailed.Has(err) {
+			name, ours := nameOf(item.EncryptedObjectKey, info)
+			if !ours {
 				continue
-			}
-			if err != nil {
-				return err
 			}
 			if item.IsPrefix {
 				found.entries = append(found.entries, entry{kind: aPrefix, key: prefix + strings.TrimSuffix(name, "/") + "/"})
@@ -80,6 +78,13 @@ func (s *store) list(ctx context.Context, prefix string, recursive bool, cursor 
 		return nil
 	})
 	return found, err
+}
+
+// nameOf is a name under a prefix, and whether it is one of ours: other keys, or other programs,
+// make what does not decrypt, or to nothing that a key may be.
+func nameOf(raw []byte, info *encryption.PrefixInfo) (string, bool) {
+	name, err := encryption.DecryptPathRaw(string(raw), info.Cipher, &info.ParentKey)
+	return name, err == nil && name != "" && utf8.ValidString(name) && !strings.Contains(name, "\x00")
 }
 
 // cursorAfter is where a listing goes on after key, a key under prefix.

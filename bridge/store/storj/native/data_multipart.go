@@ -192,6 +192,9 @@ func (s *store) complete(ctx context.Context, key, id string, metadata map[strin
 			s.uploads.forget(key, id)
 			return found, nil
 		}
+		if looking != nil && codeOf(looking) != C.UPLINK_ERROR_OBJECT_NOT_FOUND {
+			return made, looking // unclear: who asks again looks again
+		}
 	}
 	if gone {
 		s.uploads.forget(key, id)
@@ -235,12 +238,9 @@ func (s *store) pending(ctx context.Context, prefix string, each func(key, id st
 			}
 			for _, item := range items {
 				params.EncryptedCursor, params.VersionCursor = item.EncryptedObjectKey, item.Version
-				name, err := encryption.DecryptPathRaw(string(item.EncryptedObjectKey), info.Cipher, &info.ParentKey)
-				if encryption.ErrDecryptFailed.Has(err) {
+				name, ours := nameOf(item.EncryptedObjectKey, info)
+				if !ours {
 					continue
-				}
-				if err != nil {
-					return err
 				}
 				id, err := s.uploads.learn(prefix+name, item.StreamID)
 				if err != nil {

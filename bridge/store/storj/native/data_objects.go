@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"unicode/utf8"
 
 	"storj.io/common/encryption"
 	"storj.io/common/paths"
@@ -41,6 +42,8 @@ func (s *store) entryOf(ctx context.Context, key string, raw metaclient.RawObjec
 	db := metaclient.New(nil, encryptionParameters, s.keys())
 	opened, err := db.ObjectFromRawObjectItem(ctx, s.bucket, key, raw)
 	switch {
+	case err == nil && !isText(opened.Metadata):
+		described.kind = aDamagedObject
 	case err == nil:
 		described.metadata = opened.Metadata
 		if described.size == 0 {
@@ -52,6 +55,15 @@ func (s *store) entryOf(ctx context.Context, key string, raw metaclient.RawObjec
 		return entry{}, err
 	}
 	return described, nil
+}
+
+func isText(metadata map[string]string) bool {
+	for name, value := range metadata {
+		if !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *store) encrypted(key string) ([]byte, error) {

@@ -106,7 +106,8 @@ func bridge_abort_part(handle C.size_t) {
 	defer guard(&failed)
 	if p, ok := held[*part](handle); ok {
 		drop(handle)
-		p.end()
+		defer p.end()
+		p.stop()
 		_ = p.upload.Abort() // whatever it says: the context has ended, and the part with it
 	}
 }

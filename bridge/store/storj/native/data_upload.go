@@ -7,6 +7,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"time"
 
 	"storj.io/common/pb"
 	"storj.io/uplink/private/eestream/scheduler"
@@ -53,7 +54,16 @@ type watchedClient struct {
 	committed metaclient.RawObjectItem
 }
 
+// cleaningUp is how long uplink may take to remove an upload that failed: its own context has no
+// end, and the call that failed waits for it.
+const cleaningUp = 5 * time.Second
+
 func (c *watchedClient) Batch(ctx context.Context, items ...metaclient.BatchItem) ([]metaclient.BatchResponse, error) {
+	if ctx.Done() == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cleaningUp)
+		defer cancel()
+	}
 	responses, err := c.Client.Batch(ctx, items...)
 	if err != nil {
 		return nil, err

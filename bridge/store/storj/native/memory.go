@@ -73,10 +73,15 @@ func transferred(bytes int64) {
 		return
 	}
 	go func() {
-		for giveBack.Swap(false) {
-			time.Sleep(giveBackAfter) // the transfer is still being ended
-			debug.FreeOSMemory()
+		for {
+			for giveBack.Swap(false) {
+				time.Sleep(giveBackAfter) // the transfer is still being ended
+				debug.FreeOSMemory()
+			}
+			givingBack.Store(false)
+			if !giveBack.Load() || !givingBack.CompareAndSwap(false, true) {
+				return
+			}
 		}
-		givingBack.Store(false)
 	}()
 }
