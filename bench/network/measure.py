@@ -128,22 +128,23 @@ class Session:
         yield Workload.COPY, sample
 
     def _medium(self, running: Running) -> Samples:
-        sizes = self.sizes
-        client.simple(running.target, "MKCOL", "/medium")
-        what = (running.target, "/medium", sizes.medium_files, sizes.medium, sizes.connections)
-        meter = self._meter(running)
-        yield Workload.PUT_MEDIUM, meter.load(many.put_many(*what))
-        meter = self._meter(running)
-        yield Workload.GET_MEDIUM, meter.load(many.get_each(*what))
+        meant = (self.sizes.medium_files, self.sizes.medium)
+        yield from self._many(running, "/medium", meant, Workload.PUT_MEDIUM, Workload.GET_MEDIUM)
 
     def _small(self, running: Running) -> Samples:
-        sizes = self.sizes
-        client.simple(running.target, "MKCOL", "/small")
-        what = (running.target, "/small", sizes.small_files, sizes.small, sizes.connections)
+        meant = (self.sizes.small_files, self.sizes.small)
+        yield from self._many(running, "/small", meant, Workload.PUT_SMALL, Workload.GET_SMALL)
+
+    def _many(
+        self, running: Running, folder: str, meant: tuple[int, int], put: Workload, get: Workload
+    ) -> Samples:
+        """``meant``: how many files, and of how many bytes each."""
+        client.simple(running.target, "MKCOL", folder)
+        what = (running.target, folder, *meant, self.sizes.connections)
         meter = self._meter(running)
-        yield Workload.PUT_SMALL, meter.load(many.put_many(*what))
+        yield put, meter.load(many.put_many(*what))
         meter = self._meter(running)
-        yield Workload.GET_SMALL, meter.load(many.get_each(*what))
+        yield get, meter.load(many.get_each(*what))
 
     def _folder(self, running: Running) -> Samples:
         target, sizes = running.target, self.sizes

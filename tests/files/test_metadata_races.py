@@ -6,10 +6,8 @@ decrypt (``tests/store/storj/test_metadata_races.py``). In the tree, leases keep
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +20,7 @@ from bridge.files.content import STANDALONE
 from bridge.files.errors import FileError, NoSuchFile
 from bridge.files.path import Path
 from bridge.state.database import open_state
+from tests.files.racing import race
 from tests.files.script import path, read, run, write
 from tests.files.vault import OpenNew, Vault, check_clean
 from tests.network.client import Network
@@ -63,18 +62,7 @@ def workers(
 
 def at_once(**jobs: Callable[[], object]) -> dict[str, object]:
     """What each job returned, or the FileError that it ended with."""
-    gate = threading.Barrier(len(jobs))
-
-    def work(job: Callable[[], object]) -> object:
-        gate.wait()
-        try:
-            return job()
-        except FileError as error:
-            return error
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        begun = {name: pool.submit(work, job) for name, job in jobs.items()}
-        return {name: done.result() for name, done in begun.items()}
+    return dict(zip(jobs, race(*jobs.values()), strict=True))
 
 
 def looks(tree: FileTree, times: int) -> list[dict[str, bool]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
@@ -19,25 +17,11 @@ from bridge.files.errors import (
     NoSuchParent,
 )
 from bridge.files.path import Path
+from tests.files.racing import race
 from tests.files.script import names, path, read, run, snapshot, write
 
 T = TypeVar("T")
 REFUSED = (NoSuchFile, NoSuchParent)
-
-
-def race(*jobs: Callable[[], T]) -> list[T | FileError]:
-    """Start all jobs at one moment; their results, or the FileError each ended with."""
-    gate = threading.Barrier(len(jobs))
-
-    def work(job: Callable[[], T]) -> T | FileError:
-        gate.wait()
-        try:
-            return job()
-        except FileError as error:
-            return error
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return [done.result() for done in [pool.submit(work, job) for job in jobs]]
 
 
 def acknowledged(answers: list[T | FileError]) -> list[T]:

@@ -83,6 +83,15 @@ def _put(store: ObjectStore, content: bytes, *, if_absent: bool) -> ObjectInfo:
         upload.abort()
 
 
+def _is_published(store: ObjectStore, content: bytes, told: ObjectInfo | None) -> None:
+    """What was put is there, as it was told if it was, and no upload is left."""
+    found = store.stat("key")
+    assert told is None or told == found
+    assert found.metadata == METADATA
+    assert read(store, "key") == content
+    assert store.list_multiparts("") == []
+
+
 @CONTENTS
 @pytest.mark.parametrize("if_absent", [False, True])
 def test_a_commit_is_unclear_or_found_out(
@@ -96,11 +105,7 @@ def test_a_commit_is_unclear_or_found_out(
             told = _put(store, content, if_absent=if_absent)
         except Unavailable as error:
             assert not isinstance(error, UploadBroken)  # noqa: PT017 - nothing is as well
-    found = store.stat("key")
-    assert told is None or told == found
-    assert found.metadata == METADATA
-    assert read(store, "key") == content
-    assert store.list_multiparts("") == []
+    _is_published(store, content, told)
 
 
 @CONTENTS
@@ -125,11 +130,7 @@ def test_a_commit_done_again_where_nothing_was_may_meet_its_own_object(
             told = _put(retrying, content, if_absent=True)
         except Exists:
             assert content != STREAMED  # one upload, which knows its own object
-    found = store.stat("key")
-    assert told is None or told == found
-    assert found.metadata == METADATA
-    assert read(store, "key") == content
-    assert store.list_multiparts("") == []
+    _is_published(store, content, told)
 
 
 @CONTENTS_REFUSED

@@ -14,13 +14,12 @@ from functools import partial
 import pytest
 
 from bridge.store.api import Changed, NotFound
-from bridge.store.storj.store import StorjStore
+from bridge.store.storj.store import SEGMENT, StorjStore
 from tests.network.client import Network
 from tests.network.values import Project
 from tests.store.objects import read, write
 from tests.store.storj.opening import open_bucket
 
-SEGMENT = 64 << 20
 MIB = b"m" * (1 << 20)
 
 
