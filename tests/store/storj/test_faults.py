@@ -278,6 +278,34 @@ def test_a_satellite_that_says_nothing_is_given_up(network: Network, store: Stor
     assert read(store, "there") == SMALL
 
 
+def test_a_mute_connection_of_a_transfer_is_not_taken_again(
+    network: Network, store: StorjStore
+) -> None:
+    """Whoever finds that a connection says nothing any more closes it: others are not to wait."""
+    write(store, "there", CONTENT)
+    network.lose("DownloadObject", silent=True)
+    assert isinstance(_ended(lambda: read(store, "there")), Unavailable)
+    with deadline(CALL / 2):
+        assert store.stat("there").size == len(CONTENT)
+    network.lose("BeginSegment", silent=True)
+    assert isinstance(_ended(lambda: _send(store, "new")), Unavailable)
+    with deadline(CALL / 2):
+        assert not exists(store, "new")
+    network.restore()
+    _works(store)
+
+
+def test_what_failed_is_not_cleaned_up_for_ever(network: Network, store: StorjStore) -> None:
+    """uplink removes an upload that failed, and would wait without end for an answer to that."""
+    network.cut(*NODES)
+    network.lose("BeginDeleteObject", silent=True)
+    assert isinstance(_ended(lambda: write(store, "new", CONTENT[:70_000])), Unavailable)
+    assert network.proxies()["satellite"].lost > 0
+    network.restore()
+    assert not exists(store, "new")
+    _works(store)
+
+
 def _write_on(upload: Upload) -> None:
     while True:
         upload.write(CONTENT[:PIECE])

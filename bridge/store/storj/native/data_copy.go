@@ -46,8 +46,8 @@ func (s *store) copy(ctx context.Context, source, target string, ifAbsent bool) 
 		if err != nil {
 			return err
 		}
-		made, err = s.entryOf(ctx, target, finished.Info)
-		return err
+		made = s.entryOf(ctx, target, finished.Info)
+		return nil
 	})
 	return made, err
 }

@@ -105,14 +105,12 @@ func (d *download) open(s *store, key string, offset, length int64) (described e
 		if err != nil {
 			return described, err
 		}
-		return s.entryOf(d.ctx, key, raw)
+		return s.entryOf(d.ctx, key, raw), nil
 	}
 	if err != nil {
 		return described, err
 	}
-	if described, err = s.entryOf(d.ctx, key, answer.Object); err != nil {
-		return described, err
-	}
+	described = s.entryOf(d.ctx, key, answer.Object)
 	if err = s.opens(key, answer.DownloadedSegments); err != nil {
 		return described, errors.Join(errReplaced, err)
 	}

@@ -22,7 +22,7 @@ type kind uint8
 const (
 	anObject kind = iota
 	aPrefix
-	// aDamagedObject has metadata that does not decrypt.
+	// aDamagedObject has metadata that do not decrypt, or are none.
 	aDamagedObject
 )
 

@@ -61,7 +61,7 @@ func (s *store) list(ctx context.Context, prefix string, recursive bool, cursor 
 				found.entries = append(found.entries, entry{kind: aPrefix, key: prefix + strings.TrimSuffix(name, "/") + "/"})
 				continue
 			}
-			described, err := s.entryOf(ctx, prefix+name, metaclient.RawObjectItem{
+			found.entries = append(found.entries, s.entryOf(ctx, prefix+name, metaclient.RawObjectItem{
 				EncryptedObjectKey: item.EncryptedObjectKey,
 				Version:            item.Version,
 				StreamID:           item.StreamID,
@@ -69,11 +69,7 @@ func (s *store) list(ctx context.Context, prefix string, recursive bool, cursor 
 				Created:            item.CreatedAt,
 				PlainSize:          item.PlainSize,
 				EncryptedUserData:  item.EncryptedUserData,
-			})
-			if err != nil {
-				return err
-			}
-			found.entries = append(found.entries, described)
+			}))
 		}
 		return nil
 	})

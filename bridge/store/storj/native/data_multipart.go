@@ -175,8 +175,8 @@ func (s *store) complete(ctx context.Context, key, id string, metadata map[strin
 		if err != nil {
 			return err
 		}
-		made, err = s.entryOf(ctx, key, committed.Object)
-		return err
+		made = s.entryOf(ctx, key, committed.Object)
+		return nil
 	})
 	if err == nil {
 		s.uploads.forget(key, id)

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"unicode/utf8"
 
 	"storj.io/common/encryption"
 	"storj.io/common/paths"
@@ -32,8 +31,9 @@ func versionOf(id []byte) string {
 	return hex.EncodeToString(id[8:])
 }
 
-// entryOf describes an object as the satellite sent it; its metadata may not decrypt.
-func (s *store) entryOf(ctx context.Context, key string, raw metaclient.RawObjectItem) (entry, error) {
+// entryOf describes an object as the satellite sent it. Nothing is asked of anybody: what fails is
+// the metadata's own fault, which do not decrypt or are no metadata.
+func (s *store) entryOf(ctx context.Context, key string, raw metaclient.RawObjectItem) entry {
 	described := entry{
 		kind: anObject, key: key, size: raw.PlainSize, modified: raw.Created,
 		version: versionOf(raw.Version),
@@ -41,29 +41,15 @@ func (s *store) entryOf(ctx context.Context, key string, raw metaclient.RawObjec
 	raw.Bucket = s.bucket // what is empty is taken for no object
 	db := metaclient.New(nil, encryptionParameters, s.keys())
 	opened, err := db.ObjectFromRawObjectItem(ctx, s.bucket, key, raw)
-	switch {
-	case err == nil && !isText(opened.Metadata):
+	if err != nil {
 		described.kind = aDamagedObject
-	case err == nil:
-		described.metadata = opened.Metadata
-		if described.size == 0 {
-			described.size = opened.Size
-		}
-	case encryption.ErrDecryptFailed.Has(err) || metaclient.ErrObjectMetadata.Has(err):
-		described.kind = aDamagedObject
-	default:
-		return entry{}, err
+		return described
 	}
-	return described, nil
-}
-
-func isText(metadata map[string]string) bool {
-	for name, value := range metadata {
-		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return false
-		}
+	described.metadata = opened.Metadata
+	if described.size == 0 {
+		described.size = opened.Size
 	}
-	return true
+	return described
 }
 
 func (s *store) encrypted(key string) ([]byte, error) {
@@ -87,8 +73,8 @@ func (s *store) stat(ctx context.Context, key string) (described entry, err erro
 		if err != nil {
 			return err
 		}
-		described, err = s.entryOf(ctx, key, raw)
-		return err
+		described = s.entryOf(ctx, key, raw)
+		return nil
 	})
 	return described, err
 }

@@ -44,7 +44,7 @@ func (s *store) put(ctx context.Context, key string, content []byte, metadata ma
 	if err = upload.Commit(); err != nil {
 		return made, err
 	}
-	return s.entryOf(ctx, key, watched.committed)
+	return s.entryOf(ctx, key, watched.committed), nil
 }
 
 // watchedClient keeps the object that the satellite says was committed. uplink's upload forgets
