@@ -122,7 +122,7 @@ class Store(Concern):
     """The access grant itself, by the environment only."""
     partner: UserAgent | None = None
     """To whom Storj attributes what is stored."""
-    segments_at_once: Annotated[int, Field(ge=1, le=10)] = 4
+    segments_at_once: Annotated[int, Field(ge=1, le=10)] = 5
     """64 MiB segments of one upload that are sent at the same time, while there is memory."""
     call_seconds: PositiveFloat = 60.0
     """How long one call to Storj may last, and a transfer stand still."""

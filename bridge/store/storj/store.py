@@ -43,7 +43,7 @@ class StorjOptions:
 
     user_agent: str
     home: str = ""
-    segments_at_once: int = 4
+    segments_at_once: int = 5
     call_seconds: float = 60.0
 
 
