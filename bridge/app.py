@@ -144,7 +144,7 @@ class Services(Closing):
         """
         create = new_key is not None
         tenant = Tenant(settings.tenant.id)
-        credential = Credential(tenant, settings.tenant.username)
+        credential = Credential(tenant)
         authenticator = ConfiguredCredential(credential, secret_of(settings))
         with ExitStack() as opened:
             store = open_store(settings, metrics, create=create)

@@ -84,7 +84,7 @@ def _verdicts(file: Path) -> list[Verdict]:
 
 def _secret(settings: Settings) -> str:
     secret_of(settings)
-    return f"user {settings.tenant.username} can sign in" + _exposed(settings.tenant.secret_file)
+    return f"user {settings.tenant.id} can sign in" + _exposed(settings.tenant.secret_file)
 
 
 def _keys(settings: Settings) -> str:

@@ -99,7 +99,7 @@ def _prepare(listen: str, data: Path, store: dict[str, object]) -> tuple[Setting
                 "store": store,
                 "state": {"path": data / "state.db"},
                 "keys": {"kek_file": data / "kek"},
-                "tenant": {"id": "demo", "username": USERNAME, "secret_file": data / "password"},
+                "tenant": {"id": USERNAME, "secret_file": data / "password"},
             },
         )
     except OSError as error:

@@ -40,8 +40,7 @@ path = "state.db"
 kek_file = "kek"
 
 [tenant]
-id = "main"
-username = "bridge"
+id = "main"                   # the user name to sign in with, too
 secret_file = "secret"
 
 [log]
@@ -79,7 +78,7 @@ def init(file: Path, *, as_json: bool) -> None:
         facts: dict[str, object] = {
             "config": str(file),
             "config_written": written,
-            "username": settings.tenant.username,
+            "username": settings.tenant.id,
             "secret_file": str(settings.tenant.secret_file),
             "kek_file": str(settings.keys.kek_file),
             "vault_made": identity is not None,
@@ -87,7 +86,7 @@ def init(file: Path, *, as_json: bool) -> None:
         words = [
             f"Configuration  {file} ({'written' if written else 'kept'})",
             f"Key            {settings.keys.kek_file or 'from the environment'}",
-            f"User name      {settings.tenant.username}",
+            f"User name      {settings.tenant.id}",
             f"Password       in {settings.tenant.secret_file or 'the environment'}",
         ]
         if identity is None:

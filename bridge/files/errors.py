@@ -59,6 +59,10 @@ class StorageFull(FileError):
     """Neither store nor quota has room."""
 
 
+class NotAllowed(FileError):
+    """Who asks may not do this here."""
+
+
 class StorageForbidden(FileError):
     """The store's authority does not allow this."""
 

@@ -163,9 +163,6 @@ class Tenant(Concern):
     """The one tenant of this release."""
 
     id: TenantId = "main"
-    username: str = Field(
-        default="bridge", min_length=1, max_length=128, pattern=r"^[^:\x00-\x1f]+$"
-    )
     secret_file: Path | None = None
     secret: SecretStr | None = None
     """The secret itself, by the environment only."""

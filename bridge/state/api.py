@@ -11,10 +11,14 @@ database does not answer within the time set for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
+
+from sqlalchemy.sql.base import Executable
+
+T = TypeVar("T")
 
 
 class StateError(Exception):
@@ -229,8 +233,50 @@ class Locks(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement gave: its rows, and how many rows it changed."""
+
+    rows: Sequence[tuple[Any, ...]]
+    changed: int
+
+
+class Transaction(Protocol):
+    """A transaction that writes. Nobody else's runs at the same time."""
+
+    @property
+    def now(self) -> float:
+        """The transaction's time, by the database's clock."""
+        ...
+
+    def execute(self, statement: Executable, **parameters: object) -> Answer:
+        """Run a statement of SQLAlchemy Core; ``parameters`` by the names of its ``bindparam``."""
+        ...
+
+
+class Rows(Protocol):
+    """Tables that are read and written by whoever owns them, in SQLAlchemy Core."""
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` in a transaction, which is committed when this returns what it returned.
+
+        It is perhaps shared with changes of others: ``work`` may raise before its first statement
+        that changes something, and not after it.
+        """
+        ...
+
+    def ask(self, statement: Executable, **parameters: object) -> Sequence[tuple[Any, ...]]:
+        """The rows of one statement that only reads."""
+        ...
+
+
 class State(Protocol):
     """One state database."""
+
+    @property
+    def rows(self) -> Rows:
+        """Its other tables."""
+        ...
 
     @property
     def epoch(self) -> bytes:

@@ -22,6 +22,7 @@ STATUS: dict[type[Exception], int] = {
     files.PropertiesTooLarge: 507,
     files.FileTooLarge: 413,
     files.StorageFull: 507,
+    files.NotAllowed: 403,
     files.StorageForbidden: 403,
     files.StorageUnavailable: 503,
     files.DamagedFile: 500,

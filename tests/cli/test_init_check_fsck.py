@@ -54,7 +54,7 @@ def test_what_init_writes_is_private_and_valid(configured: Configured) -> None:
 
 def test_init_refuses_a_new_keyring_where_files_are(configured: Configured) -> None:
     with configured.service() as process:
-        headers = authorization("bridge", configured.secret)
+        headers = authorization("main", configured.secret)
         assert ask(process.ready["webdav_url"] + "a.txt", "PUT", headers, b"x")[0] == 201
     for found in (configured.folder / "store").rglob("*keyring*"):
         shutil.rmtree(found)
@@ -136,7 +136,7 @@ def test_a_second_key_line_opens_what_was_sealed_before(configured: Configured) 
 
 def test_fsck_counts_what_is_there_and_finds_nothing_wrong(configured: Configured) -> None:
     with configured.service() as process:
-        headers = authorization("bridge", configured.secret)
+        headers = authorization("main", configured.secret)
         assert ask(process.ready["webdav_url"] + "folder", "MKCOL", headers)[0] == 201
         assert ask(process.ready["webdav_url"] + "folder/a", "PUT", headers, b"12345")[0] == 201
         beside = run_bridge("fsck", "--config", str(configured.file), "--json")

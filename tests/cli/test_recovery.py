@@ -16,7 +16,7 @@ def test_the_documented_command_opens_a_file_of_the_local_store(tmp_path: Path) 
     require_tool("age")
     configured = Configured(tmp_path / "bridge")
     with configured.service() as process:
-        headers = authorization("bridge", configured.secret)
+        headers = authorization("main", configured.secret)
         assert ask(f"{process.ready['webdav_url']}plan", "PUT", headers, b"at dawn")[0] == 201
     (body,) = (configured.folder / "store" / "objects").glob("main.d/d.d/**/*.o")
     (tmp_path / "identity.txt").write_text(configured.identity)

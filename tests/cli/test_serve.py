@@ -26,7 +26,7 @@ def server_root(process: BridgeProcess) -> str:
 
 
 def signed_in(configured: Configured) -> dict[str, str]:
-    return authorization("bridge", configured.secret)
+    return authorization("main", configured.secret)
 
 
 def ready(process: BridgeProcess) -> tuple[int, dict[str, str]]:

@@ -107,7 +107,7 @@ def test_a_service_on_storj_is_set_up_checked_and_served(
     assert storj_project.grant not in json.dumps(found)
     arguments = ["serve", "--config", str(configured.file), "--json"]
     with BridgeProcess(arguments, configured.folder / "log") as process:
-        headers = authorization("bridge", (configured.folder / "secret").read_text().strip())
+        headers = authorization("main", (configured.folder / "secret").read_text().strip())
         url = process.ready["webdav_url"]
         assert ask(f"{url}a.txt", "PUT", headers, b"a")[0] == 201
         assert ask(f"{url}a.txt", headers=headers)[2] == b"a"
@@ -154,7 +154,7 @@ def test_calls_on_storj_are_logged_and_name_nothing(
     configured.write(storj_project.grant)
     assert run_bridge("init", "--config", str(configured.file)).returncode == 0
     config = configured.file.read_text()
-    headers = authorization("bridge", (configured.folder / "secret").read_text().strip())
+    headers = authorization("main", (configured.folder / "secret").read_text().strip())
     arguments = ["serve", "--config", str(configured.file), "--json"]
     lines: dict[str, list[dict[str, object]]] = {}
     for level in ("debug", "info"):
@@ -186,7 +186,7 @@ def test_fsck_counts_what_the_satellite_does(
 ) -> None:
     configured.write(storj_project.grant)
     assert run_bridge("init", "--config", str(configured.file)).returncode == 0
-    headers = authorization("bridge", (configured.folder / "secret").read_text().strip())
+    headers = authorization("main", (configured.folder / "secret").read_text().strip())
     arguments = ["serve", "--config", str(configured.file), "--json"]
     with BridgeProcess(arguments, configured.folder / "log") as process:
         url = process.ready["webdav_url"]

@@ -60,7 +60,7 @@ def test_it_serves_tls_and_takes_a_renewed_certificate_without_a_restart(tmp_pat
     with configured.service() as process:
         url = process.ready["webdav_url"]
         assert url.startswith("https://127.0.0.1:")
-        headers = authorization("bridge", configured.secret)
+        headers = authorization("main", configured.secret)
         old = trusting(folder)
         assert ask(f"{url}a", "PUT", headers, b"x" * 3_000_000, tls=old)[0] == 201
         assert ask(f"{url}a", headers=headers, tls=old)[2] == b"x" * 3_000_000

@@ -28,7 +28,6 @@ kek_file = "{data / "kek"}"
 
 [tenant]
 id = "demo"
-username = "demo"
 secret_file = "{data / "password"}"
 """
     )

@@ -7,7 +7,7 @@ import pytest
 from bridge.tenants.api import Authenticator, Credential, Tenant
 from bridge.tenants.configured import ConfiguredCredential, new_secret
 
-CREDENTIAL = Credential(Tenant("main"), "anna")
+CREDENTIAL = Credential(Tenant("anna"))
 
 
 @pytest.fixture
