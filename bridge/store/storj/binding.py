@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import weakref
 from collections.abc import Iterator, Sequence
 from ctypes import POINTER, byref, c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from functools import cache
@@ -48,7 +49,6 @@ _Time = c_int64
 
 _CAN_FAIL: dict[str, tuple[Any, ...]] = {
     "open": (c_char_p, c_char_p, POINTER(_Options), _NewHandle),
-    "close": (_Handle,),
     "stat": (_Handle, c_char_p, _Time, _Out),
     "set_metadata": (_Handle, c_char_p, *_Text, c_char_p, _Time),
     "move": (_Handle, c_char_p, c_char_p, _Time),
@@ -68,7 +68,7 @@ _CAN_FAIL: dict[str, tuple[Any, ...]] = {
     "get": (_Handle, c_char_p, c_int64, c_int64, _Time, _NewHandle, _Out),
     "read": (_Handle, *_Data, _Time, POINTER(c_size_t)),
 }
-_CANNOT_FAIL = ("stop", "abort_part", "close_download")
+_CANNOT_FAIL = ("close", "stop", "abort_part", "close_download")
 
 
 class Library:
@@ -126,7 +126,11 @@ def limit_memory(size: int, spare_segments: int) -> None:
 
 
 class Bucket:
-    """One bucket, opened with an access grant. ``seconds``: how long a call may last at most."""
+    """One bucket, opened with an access grant. ``seconds``: how long a call may last at most.
+
+    Opening asks nobody. What the library holds for it goes with ``close``, or with this object,
+    which uploads and downloads keep; connections are shared by all of them.
+    """
 
     def __init__(
         self, grant: str, name: str, *, user_agent: str, segments_at_once: int, seconds: float
@@ -137,16 +141,16 @@ class Bucket:
         handle = c_size_t()
         self.library.call("open", grant.encode(), name.encode(), byref(options), byref(handle))
         self._handle = handle.value
-        self._closed = False
+        self._end = weakref.finalize(self, self.library.end, "close", self._handle)
+        self._end.atexit = False  # then the system takes all back
 
     def close(self) -> None:
-        """End all calls and close all connections."""
-        self._closed = True
-        self.library.call("close", self._handle)
+        """End all calls. Those made after it raise Unavailable."""
+        self._end()
 
     def time(self, key: str = "") -> int:
         """Milliseconds that a call made now may last. Raises Unavailable when there are none."""
-        if self._closed:
+        if not self._end.alive:
             raise Unavailable("the store is closed", key=key)
         deadline.check(key)
         left = deadline.remaining()

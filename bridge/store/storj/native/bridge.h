@@ -1,4 +1,4 @@
-// What the data plane hands out and takes: see bridge/store/storj/native.py for the other side.
+// What the data plane hands out and takes: see bridge/store/storj/binding.py for the other side.
 #pragma once
 
 #include <stddef.h>

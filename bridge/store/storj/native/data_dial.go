@@ -56,11 +56,15 @@ func distrustful(ctx context.Context) context.Context {
 
 type distrustfulConn struct{ rpcpool.RawConn }
 
-// Invoke closes the connection when ctx has run out of time; whoever cancels has other reasons.
+// Invoke closes the connection when ctx has run out of time, or its store was closed, perhaps for
+// that; whoever cancels else has other reasons.
 func (c distrustfulConn) Invoke(ctx context.Context, rpc string, enc drpc.Encoding, in, out drpc.Message) error {
 	err := c.RawConn.Invoke(ctx, rpc, enc, in, out)
-	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		_ = c.Close()
+	if err != nil && ctx.Err() != nil {
+		cause := context.Cause(ctx)
+		if errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, errClosed) {
+			_ = c.Close()
+		}
 	}
 	return err
 }

@@ -212,8 +212,12 @@ func (s *store) abort(ctx context.Context, key, id string) error {
 	if err != nil {
 		return err
 	}
+	project, err := s.project()
+	if err != nil {
+		return err
+	}
 	s.uploads.forget(key, id)
-	err = s.project().AbortUpload(ctx, s.bucket, key, uplinkID(stream))
+	err = project.AbortUpload(ctx, s.bucket, key, uplinkID(stream))
 	if errors.Is(err, uplink.ErrObjectNotFound) {
 		return nil
 	}
@@ -308,8 +312,12 @@ func bridge_list_parts(handle C.size_t, key, id *C.char, milliseconds C.int64_t,
 		if err != nil {
 			return err
 		}
+		project, err := s.project()
+		if err != nil {
+			return err
+		}
 		var encoded []byte
-		listed := s.project().ListUploadParts(ctx, s.bucket, key, uplinkID(stream), nil)
+		listed := project.ListUploadParts(ctx, s.bucket, key, uplinkID(stream), nil)
 		for listed.Next() {
 			encoded = appendPart(encoded, listed.Item())
 		}

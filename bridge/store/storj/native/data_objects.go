@@ -182,7 +182,11 @@ func bridge_set_metadata(handle C.size_t, key *C.char, metadata *C.uint8_t, size
 func bridge_move(handle C.size_t, source, target *C.char, milliseconds C.int64_t) (failed *C.UplinkError) {
 	defer guard(&failed)
 	return withStore(handle, milliseconds, func(ctx context.Context, s *store) error {
-		return s.project().MoveObject(ctx, s.bucket, C.GoString(source), s.bucket, C.GoString(target), nil)
+		project, err := s.project()
+		if err != nil {
+			return err
+		}
+		return project.MoveObject(ctx, s.bucket, C.GoString(source), s.bucket, C.GoString(target), nil)
 	})
 }
 
@@ -211,17 +215,21 @@ func bridge_delete(handle C.size_t, keys *C.uint8_t, size C.size_t, milliseconds
 const deleteAtOnce = 1000
 
 func (s *store) delete(ctx context.Context, items []object.DeleteObjectsItem) error {
+	project, err := s.project()
+	if err != nil {
+		return err
+	}
 	for len(items) > 0 {
 		some := items[:min(len(items), deleteAtOnce)]
 		items = items[len(some):]
 		if len(some) == 1 {
-			_, err := s.project().DeleteObject(ctx, s.bucket, some[0].ObjectKey)
+			_, err := project.DeleteObject(ctx, s.bucket, some[0].ObjectKey)
 			if err != nil && !errors.Is(err, uplink.ErrObjectNotFound) {
 				return err
 			}
 			continue
 		}
-		results, err := object.DeleteObjects(ctx, s.project(), s.bucket, some, &object.DeleteObjectsOptions{Quiet: true})
+		results, err := object.DeleteObjects(ctx, project, s.bucket, some, &object.DeleteObjectsOptions{Quiet: true})
 		if err != nil {
 			return err
 		}

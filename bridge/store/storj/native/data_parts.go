@@ -42,7 +42,11 @@ func bridge_put_part(handle C.size_t, key, id *C.char, number C.uint32_t, millis
 		if err != nil {
 			return err
 		}
-		p.upload, err = s.projects[p.spare].UploadPart(p.ctx, s.bucket, C.GoString(key), uplinkID(stream), uint32(number))
+		project, err := s.projectFor(p.spare)
+		if err != nil {
+			return err
+		}
+		p.upload, err = project.UploadPart(p.ctx, s.bucket, C.GoString(key), uplinkID(stream), uint32(number))
 		return err
 	})
 	if failed != nil {

@@ -6,35 +6,25 @@ import "C"
 
 import (
 	"context"
-	"sync/atomic"
+	"errors"
+	"sync"
 	"time"
 	"unsafe"
 
 	"storj.io/common/encryption"
 	"storj.io/common/grant"
-	"storj.io/common/identity"
-	"storj.io/common/peertls/tlsopts"
 	"storj.io/common/rpc"
-	"storj.io/common/rpc/rpcpool"
 	"storj.io/common/storj"
+	"storj.io/common/useragent"
 	"storj.io/uplink"
 	"storj.io/uplink/private/ecclient"
 	"storj.io/uplink/private/eestream/scheduler"
 	"storj.io/uplink/private/metaclient"
 	"storj.io/uplink/private/testuplink"
-	"storj.io/uplink/private/transport"
 	"storj.io/uplink/private/version"
 )
 
 const (
-	// satelliteConnections is how many idle connections to the satellite are kept: every call
-	// takes one, and dialling anew costs two round trips.
-	satelliteConnections = 128
-
-	nodeConnections    = 500
-	connectionsToANode = 32
-	idleConnection     = 2 * time.Minute
-
 	// blockSize is what uplink itself encrypts with: 29 erasure shares of 256 bytes.
 	blockSize = 29 * 256
 
@@ -51,38 +41,40 @@ var encryptionParameters = storj.EncryptionParameters{
 	BlockSize:   blockSize,
 }
 
-// store is one bucket, reached by one grant.
+// store is one bucket, reached by one grant. Opening one asks nobody and dials nothing.
 //
 // Uploads and downloads go through uplink's own Project. What uplink does not offer, listings
 // that leave nothing out and metadata changes that name a version, goes to the satellite by
-// client; both share the same connections.
+// client; both share the same connections, as all stores do.
 type store struct {
 	bucket string
-	// projects are uplink's own, by how many segments one upload sends at the same time, less one.
-	projects  []*uplink.Project
-	grant     *grant.Access
-	userAgent string
-	dialer    rpc.Dialer
-	nodes     ecclient.Client
-	pools     []*rpcpool.Pool
-	uploads   uploads
-	// bucketSeen is whether the bucket was there when it was last doubted.
-	bucketSeen atomic.Bool
+	access *uplink.Access
+	grant  *grant.Access
+	peers  *peers
+	config uplink.Config
+	// projects are uplink's own, by how many segments one upload sends at the same time, less one;
+	// each is made when it is first needed.
+	projects     []*uplink.Project
+	projectsLock sync.Mutex
+	userAgent    string
+	dialer       rpc.Dialer
+	nodes        ecclient.Client
+	uploads      uploads
 	// ctx ends when the store is closed, and with it every call.
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 }
 
+// errClosed is why the calls of a closed store end.
+var errClosed = errors.New("the store is closed")
+
 func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, err error) {
-	s := &store{bucket: bucket, uploads: uploads{names: map[upload]storj.StreamID{}}}
-	s.ctx, s.cancel = context.WithCancel(distrustful(context.Background()))
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	access, err := parseAccess(serialized)
-	if err != nil {
+	s := &store{
+		bucket:   bucket,
+		projects: make([]*uplink.Project, int(options.segments_at_once)),
+		uploads:  uploads{names: map[upload]storj.StreamID{}},
+	}
+	if s.access, err = parseAccess(serialized); err != nil {
 		return nil, err
 	}
 	// The grant again: uplink keeps its keys to itself.
@@ -90,47 +82,49 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 		return nil, err
 	}
 	s.grant.EncAccess.LimitTo(s.grant.APIKey)
+	s.grant.SatelliteAddress = s.access.SatelliteAddress() // with the id that it may have left out
 
-	nodes := rpcpool.New(rpcpool.Options{
-		Name: "nodes", Capacity: nodeConnections,
-		KeyCapacity: connectionsToANode, IdleExpiration: idleConnection,
-	})
-	satellite := rpcpool.New(rpcpool.Options{
-		Name: "satellite", Capacity: satelliteConnections,
-		KeyCapacity: satelliteConnections, IdleExpiration: idleConnection,
-	})
-	s.pools = []*rpcpool.Pool{nodes, satellite}
-
-	config := uplink.Config{
-		UserAgent:   C.GoString(options.user_agent),
-		DialTimeout: time.Duration(options.call_ms) * time.Millisecond,
-		DialContext: connect,
-	}
-	if err = transport.SetConnectionPool(s.ctx, &config, nodes); err != nil {
+	userAgent := C.GoString(options.user_agent)
+	if _, err = useragent.ParseEntries([]byte(userAgent)); err != nil {
 		return nil, err
 	}
-	if err = transport.SetSatelliteConnectionPool(s.ctx, &config, satellite); err != nil {
+	if s.userAgent, err = version.AppendVersionToUserAgent(userAgent); err != nil {
 		return nil, err
 	}
-	for more := range int(options.segments_at_once) {
-		ctx := testuplink.WithConcurrentSegmentUploadsConfig(s.ctx,
-			testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: scheduling(1 + more)})
-		project, err := config.OpenProject(ctx, access)
-		if err != nil {
-			return nil, err
-		}
-		s.projects = append(s.projects, project)
-	}
-	if s.userAgent, err = version.AppendVersionToUserAgent(config.UserAgent); err != nil {
+	if s.peers, err = peersOf(s.grant.SatelliteAddress); err != nil {
 		return nil, err
 	}
-	if s.dialer, err = newDialer(s.ctx, satellite, config.DialTimeout); err != nil {
+	s.ctx, s.cancel = context.WithCancelCause(distrustful(context.Background()))
+	timeout := time.Duration(options.call_ms) * time.Millisecond
+	if s.config, err = s.peers.config(s.ctx, userAgent, timeout); err != nil {
 		return nil, err
 	}
-	toNodes := s.dialer
-	toNodes.Pool = nodes
+	toNodes := rpc.Dialer{}
+	if s.dialer, toNodes, err = dialers(s.ctx, s.config); err != nil {
+		return nil, err
+	}
 	s.nodes = ecclient.New(toNodes, 0)
 	return s, nil
+}
+
+// project is uplink's own, for all that is no upload of segments.
+func (s *store) project() (*uplink.Project, error) { return s.projectFor(0) }
+
+// projectFor is uplink's own whose uploads send so many segments more than one at the same time.
+func (s *store) projectFor(more int) (*uplink.Project, error) {
+	s.projectsLock.Lock()
+	defer s.projectsLock.Unlock()
+	if s.projects[more] != nil {
+		return s.projects[more], nil
+	}
+	ctx := testuplink.WithConcurrentSegmentUploadsConfig(s.ctx,
+		testuplink.ConcurrentSegmentUploadsConfig{SchedulerOptions: scheduling(1 + more)})
+	project, err := s.config.OpenProject(ctx, s.access)
+	if err != nil {
+		return nil, err
+	}
+	s.projects[more] = project
+	return project, nil
 }
 
 // scheduling bounds what one upload sends at the same time.
@@ -138,37 +132,9 @@ func scheduling(segments int) scheduler.Options {
 	return scheduler.Options{MaximumConcurrent: piecesAtOnce, MaximumConcurrentHandles: segments}
 }
 
-func newDialer(ctx context.Context, pool *rpcpool.Pool, timeout time.Duration) (rpc.Dialer, error) {
-	ident, err := identity.NewFullIdentity(ctx, identity.NewCAOptions{Concurrency: 1})
-	if err != nil {
-		return rpc.Dialer{}, err
-	}
-	options, err := tlsopts.NewOptions(ident, tlsopts.Config{PeerIDVersions: "0"}, nil)
-	if err != nil {
-		return rpc.Dialer{}, err
-	}
-	dialer := rpc.NewDefaultDialer(options)
-	dialer.Pool = pool
-	dialer.Connector = rpc.NewDefaultTCPConnector(connect) // as uplink does with a DialContext
-	dialer.DialTimeout = timeout
-	return dialer, nil
-}
-
-func (s *store) close() error {
-	s.cancel()
-	var err error
-	for _, project := range s.projects {
-		if closing := project.Close(); err == nil {
-			err = closing
-		}
-	}
-	for _, pool := range s.pools {
-		if closing := pool.Close(); err == nil {
-			err = closing
-		}
-	}
-	return err
-}
+// close ends all calls. Connections are everybody's; a project whose pools it was given has nothing
+// else to close.
+func (s *store) close() { s.cancel(errClosed) }
 
 func (s *store) dial(ctx context.Context) (*metaclient.Client, error) {
 	return metaclient.DialNodeURL(ctx, s.dialer, s.grant.SatelliteAddress, s.grant.APIKey, s.userAgent)
@@ -188,9 +154,14 @@ func (s *store) satellite(ctx context.Context, ask func(*metaclient.Client) erro
 }
 
 // missing is err, unless that says "no such object" because the whole bucket is not there, of which
-// the satellite says the same. It is asked once: a bucket that goes later has been emptied before.
+// the satellite says the same. It is asked once for all stores: a bucket that goes later has been
+// emptied before.
 func (s *store) missing(ctx context.Context, err error) error {
-	if err == nil || s.bucketSeen.Load() || codeOf(err) != C.UPLINK_ERROR_OBJECT_NOT_FOUND {
+	if err == nil || codeOf(err) != C.UPLINK_ERROR_OBJECT_NOT_FOUND {
+		return err
+	}
+	bucket := seenBucket{string(s.grant.APIKey.Head()), s.bucket}
+	if _, seen := s.peers.buckets.Load(bucket); seen {
 		return err
 	}
 	asking := s.satellite(ctx, func(client *metaclient.Client) error {
@@ -200,12 +171,13 @@ func (s *store) missing(ctx context.Context, err error) error {
 	if asking != nil {
 		return asking
 	}
-	s.bucketSeen.Store(true)
+	s.peers.buckets.Store(bucket, struct{}{})
 	return err
 }
 
-// project is uplink's own, for all that is no upload of segments.
-func (s *store) project() *uplink.Project { return s.projects[0] }
+// seenBucket is a bucket of the project that an API key belongs to, named by what all keys cut from
+// it begin with.
+type seenBucket struct{ head, name string }
 
 func (s *store) keys() *encryption.Store { return s.grant.EncAccess.Store }
 
@@ -227,17 +199,14 @@ func bridge_open(serialized, bucket *C.char, options *C.BridgeOptions, handle *C
 	return nil
 }
 
-// bridge_close ends all calls of a store and closes its connections.
+// bridge_close ends all calls of a store. Closing it again does nothing.
 //
 //export bridge_close
-func bridge_close(handle C.size_t) (failed *C.UplinkError) {
-	defer guard(&failed)
-	s, ok := held[*store](handle)
-	if !ok {
-		return nil
+func bridge_close(handle C.size_t) {
+	if s, ok := held[*store](handle); ok {
+		drop(handle)
+		s.close()
 	}
-	drop(handle)
-	return newError(s.close())
 }
 
 // bridge_free gives back bytes that a call handed out.
