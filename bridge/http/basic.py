@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-import hashlib
-import os
 import time
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
-from bridge.http.errors import Refused
+from bridge.http import sign_in
+from bridge.http.line import WAITING
 from bridge.http.pool import Pool
 
 C_co = TypeVar("C_co", bound="Credential", covariant=True)
 T = TypeVar("T")
-
-REMEMBERED = 4.0
-"""Seconds for which a success is not asked again: a revocation is to hold within 5 s."""
-
-_MOST_REMEMBERED = 10_000
 
 
 class Credential(Protocol):
@@ -37,7 +32,8 @@ class Authenticator(Protocol[C_co]):
     def authenticate(self, username: str, secret: str, address: str) -> C_co | None:
         """The credential, or None; may block (it is called in a worker thread).
 
-        ``address`` is the client's, by which repeated failures are slowed down.
+        An unknown user takes as long as a known one. ``address`` is the client's; the gate before
+        this slows down whoever fails repeatedly.
         """
         ...
 
@@ -61,12 +57,8 @@ def parse_basic(header: str | None) -> tuple[str, str] | None:
     return (user, secret) if colon else None
 
 
-class Gate(Generic[T]):
-    """Lets requests in, remembering for a few seconds whom it let in.
-
-    ``admit(username, secret, address)`` returns what the request may work with, or None; it runs
-    in a worker thread. Only keyed digests of what clients sent are kept, never a secret.
-    """
+class Gate(sign_in.Gate[T]):
+    """The gate for user names and secrets; arguments as of ``bridge.http.sign_in.Gate``."""
 
     def __init__(
         self,
@@ -74,38 +66,12 @@ class Gate(Generic[T]):
         pool: Pool,
         *,
         realm: str,
+        waiting: int = WAITING,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._admit = admit
-        self._pool = pool
-        self._challenge = f'Basic realm="{realm}", charset="UTF-8"'
-        self._clock = clock
-        self._key = os.urandom(32)
-        self._known: dict[bytes, tuple[float, T]] = {}
-
-    async def enter(self, authorization: str | None, address: str) -> T:
-        """What the signed-in client may work with; raises Refused 401 with the challenge."""
-        if authorization is None:
-            raise self._refusal()
-        digest = hashlib.blake2b(
-            authorization.encode("utf-8", "surrogateescape"), digest_size=16, key=self._key
-        ).digest()
-        known = self._known.get(digest)
-        if known is not None and known[0] > self._clock():
-            return known[1]
-        basic = parse_basic(authorization)
-        if basic is None:
-            raise self._refusal()
-        admitted = await self._pool.run(lambda: self._admit(*basic, address))
-        if admitted is None:
-            self._known.pop(digest, None)
-            raise self._refusal()
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
-        self._known[digest] = (self._clock() + REMEMBERED, admitted)
-        return admitted
-
-    def _refusal(self) -> Refused:
-        return Refused(
-            401, "sign in with user name and secret", headers={"WWW-Authenticate": self._challenge}
+        challenge = f'Basic realm="{realm}", charset="UTF-8"'
+        scheme = sign_in.Scheme(
+            parse_basic, challenge, challenge, "sign in with user name and secret"
         )
+        super().__init__(admit, pool, scheme, waiting=waiting, clock=clock, sleep=sleep)

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.http.basic import REMEMBERED, Gate, parse_basic
+from bridge.http.basic import Gate, parse_basic
 from bridge.http.errors import Refused
 from bridge.http.pool import Pool
+from bridge.http.sign_in import REMEMBERED
 
 
 def basic(text: str, encoding: str = "utf-8") -> str:
