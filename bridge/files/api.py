@@ -15,6 +15,8 @@ from bridge.files.path import Path
 
 Buffer = bytes | bytearray | memoryview
 
+ROOT = Path()
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -42,10 +44,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Bytes of content and number of files in the tree."""
+    """Bytes of content, number of files, and bytes that content takes in the store, sealed."""
 
     bytes: int
     files: int
+    stored: int
 
 
 Guard = Callable[[Entry | None], None]
@@ -197,6 +200,6 @@ class FileTree(Protocol):
         """All dead properties. Raises NoSuchFile."""
         ...
 
-    def usage(self) -> Usage:
-        """Count by walking the whole tree: slow; for reports, not for requests."""
+    def usage(self, path: Path = ROOT) -> Usage:
+        """Count a file, or a folder with all in it, by walking it: slow. Raises NoSuchFile."""
         ...

@@ -5,7 +5,15 @@ Memory does not grow with the file: one block of ciphertext and one of plaintext
 
 from __future__ import annotations
 
-from bridge.crypto.body import CHUNK, SEALED_CHUNK, BodyOpener, BodySealer, Span
+from bridge.crypto.body import (
+    CHUNK,
+    HEADER_SIZE,
+    SEALED_CHUNK,
+    BodyOpener,
+    BodySealer,
+    Span,
+    sealed_size,
+)
 from bridge.files.api import Buffer, Entry
 from bridge.files.errors import Busy, DamagedFile, FileTooLarge
 from bridge.files.translate import translated
@@ -15,6 +23,11 @@ from bridge.store.closing import Closing
 STANDALONE = 8_000 * 64 * 1024 * 1024
 """Bodies from this size (sealed bytes) stand apart from their entry: Storj moves and copies at
 most 10,000 segments of 64 MiB on the server side, and an entry must stay movable."""
+
+
+def stored_size(size: int) -> int:
+    """Bytes that ``size`` bytes of content take in the store: a header, and the sealed chunks."""
+    return HEADER_SIZE + sealed_size(size)
 
 
 class ContentReader(Closing):

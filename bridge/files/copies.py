@@ -22,7 +22,7 @@ from bridge.files.node import Node
 from bridge.files.vault import Vault
 from bridge.files.walk import Place
 from bridge.state.api import StateError
-from bridge.store.api import Exists, StoreError
+from bridge.store.api import Exists, ObjectStore, StoreError
 from bridge.store.deadline import deadline
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,20 @@ Link = Callable[[Record], bool]
 """Gives a finished copy its name; returns whether the place was free."""
 
 
-class Copies:
-    """Makes copies in one vault."""
+class Running:
+    """The copies of directories that run: by source, target, and the store that makes them."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self) -> None:
+        self.jobs: dict[tuple[bytes, str, ObjectStore], Future[bool]] = {}
+        self.lock = threading.Lock()
+
+
+class Copies:
+    """Makes copies in one vault. ``running`` is shared by all that act in it."""
+
+    def __init__(self, vault: Vault, running: Running) -> None:
         self._vault = vault
-        self._running: dict[tuple[bytes, str], Future[bool]] = {}
-        self._lock = threading.Lock()
+        self._running = running
 
     def copy_file(self, src: str, record: Record, there: Place, *, free: bool) -> Node:
         """Copy the file at the key ``src``, whose record is given, to ``there``.
@@ -62,13 +69,13 @@ class Copies:
         if vault.extras.has_any(record):
             return self._copy_apart(src, record, fresh, there, free=free)
         try:
-            version = vault.store.copy(src, there.key, if_absent=free).version
+            version = vault.acting.copy(src, there.key, if_absent=free).version
         except Exists:
             ours = vault.version_if_ours(there.key, record.object_id)
             if ours is None:
                 raise
             version = ours
-        vault.store.set_metadata(there.key, {RECORD: vault.keys.seal_record(fresh)}, version)
+        vault.acting.set_metadata(there.key, {RECORD: vault.keys.seal_record(fresh)}, version)
         return vault.node(there, fresh, version)
 
     def _copy_apart(
@@ -77,7 +84,7 @@ class Copies:
         """Copy a file that has extras: its body to ``o/``, then its spill, its entry last."""
         vault = self._vault
         source = vault.layout.body(record.body) if record.body else src
-        vault.store.copy(source, vault.layout.body(fresh.object_id))
+        vault.acting.copy(source, vault.layout.body(fresh.object_id))
         fresh, sealed = vault.extras.seal(
             replace(fresh, body=fresh.object_id), vault.extras.properties(record)
         )
@@ -90,12 +97,13 @@ class Copies:
         All of its properties are in ``record``: what has spilled over may be gone at the end.
         A second call for the same copy while the first runs waits for it and shares its outcome.
         """
-        job = (record.object_id, there.key)
-        with self._lock:
-            future = self._running.get(job)
+        job = (record.object_id, there.key, self._vault.acting)
+        running = self._running
+        with running.lock:
+            future = running.jobs.get(job)
             joined = future is not None
             if future is None:
-                future = self._running[job] = Future[bool]()
+                future = running.jobs[job] = Future[bool]()
         if joined:
             return future.result()
         try:
@@ -107,8 +115,8 @@ class Copies:
         else:
             return outcome
         finally:
-            with self._lock:
-                del self._running[job]
+            with running.lock:
+                del running.jobs[job]
 
     def _copy_directory(self, record: Record, *, recursive: bool, link: Link) -> bool:
         vault = self._vault

@@ -25,16 +25,18 @@ PROPERTIES_LIMIT = 64 * 1024
 
 
 class Extras:
-    """Writes, reads and removes extras."""
+    """Writes extras with the ``acting`` store, and reads and removes them with the tenant's own."""
 
     def __init__(
         self,
         store: ObjectStore,
+        acting: ObjectStore,
         keys: VaultKeys,
         layout: Layout,
         random: Callable[[int], bytes],
     ) -> None:
         self._store = store
+        self._acting = acting
         self._keys = keys
         self._layout = layout
         self._random = random
@@ -78,7 +80,7 @@ class Extras:
         except TooLong:
             data = self._keys.seal_spill(properties)
             spill = SpillRef(self._random(ID_SIZE), hashlib.sha256(data).digest())
-            upload = self._store.put(self._layout.spill(spill.key_id))
+            upload = self._acting.put(self._layout.spill(spill.key_id))
             try:
                 upload.write(data)
                 upload.commit({})

@@ -92,15 +92,15 @@ class Nodes:
             return Node(norm, damaged, None, info.version)
         return Node(norm, entry_of(norm, record), record, info.version)
 
-    def in_directory(self, directory: bytes) -> Iterator[Node]:
-        """Every node of a directory, straight from the store, in the store's order.
+    def in_directory(self, directory: bytes, by: ObjectStore | None = None) -> Iterator[Node]:
+        """Every node of a directory, straight from the store (or ``by``), in the store's order.
 
         An object whose name does not open under this directory (moved here behind the bridge's
         back) has no name to show it by: it is logged and left to fsck.
         """
         prefix = self.layout.directory(directory)
         start = len(prefix)
-        for info in self.store.list(prefix):
+        for info in (by or self.store).list(prefix):
             if info.is_prefix:
                 continue
             try:

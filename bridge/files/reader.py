@@ -40,7 +40,7 @@ def open_file(
     guess = span(offset, _BOUNDLESS if length is None else length, _BOUNDLESS)
     most = None if length is None else guess.sealed_length
     try:
-        download = vault.store.get(place.key, guess.sealed_offset, most)
+        download = vault.acting.get(place.key, guess.sealed_offset, most)
     except NotFound:
         raise NoSuchFile(f"nothing is at {path}") from None
     try:
@@ -71,7 +71,7 @@ def _open_body(
 ) -> Download:
     """Open a body that stands apart. Raises StaleError when its entry has another one by now."""
     try:
-        return vault.store.get(vault.layout.body(record.body), offset, length)
+        return vault.acting.get(vault.layout.body(record.body), offset, length)
     except NotFound:
         vault.check_names_extras(place, record)
         raise DamagedFile(f"{place.name!r} is damaged: its content is missing") from None

@@ -226,6 +226,7 @@ class Relocator:
             yield
             return
         vault = self._vault
+        vault.may_remove(directory)
         vault.remove_directory(there.key, directory)
         change.became(there, None)
         try:
@@ -250,14 +251,14 @@ class Relocator:
         if wanted.shown_name == record.shown_name:
             return record, node.version
         sealed_record, sealed = vault.extras.seal(wanted, vault.extras.properties(record))
-        vault.store.set_metadata(here.key, {RECORD: sealed}, node.version)
+        vault.acting.set_metadata(here.key, {RECORD: sealed}, node.version)
         vault.extras.discard(record, kept=sealed_record)
         return sealed_record, node.version
 
     def _move_entry(self, here: Place, there: Place, record: Record) -> None:
         vault = self._vault
         try:
-            vault.store.move(here.key, there.key)
+            vault.acting.move(here.key, there.key)
         except NotFound:
             if vault.version_if_ours(there.key, record.object_id) is None:
                 raise

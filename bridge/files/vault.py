@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
+from typing import Self
 
 from bridge.crypto.record import Kind, Record
 from bridge.crypto.vault import VaultKeys
@@ -22,7 +24,12 @@ from bridge.store.api import Exists, NotFound, ObjectStore
 
 
 class Vault:
-    """One vault, opened. ``standalone``: sealed bytes from which a body stands apart."""
+    """One vault, opened. ``standalone``: sealed bytes from which a body stands apart.
+
+    ``store`` is the tenant's own: it finds the way, and makes and clears up what the bridge needs
+    on its own account. ``acting`` is what requests are made with: the same store, or another
+    holder's way to the same bucket, which may be allowed less (see ``acting_by``).
+    """
 
     def __init__(
         self,
@@ -37,6 +44,7 @@ class Vault:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.store = store
+        self.acting = store
         self.keys = keys
         self.state = state
         self.standalone = standalone
@@ -48,7 +56,14 @@ class Vault:
         self.nodes = Nodes(store, keys, self.layout)
         self.walker = Walker(self.nodes, state, self.cache, self.root)
         self.changes = Changes(state, self.cache, self.walker)
-        self.extras = Extras(store, keys, self.layout, random)
+        self.extras = Extras(store, store, keys, self.layout, random)
+
+    def acting_by(self, store: ObjectStore) -> Self:
+        """This vault, for requests that ``store`` makes: the rest is shared."""
+        view = copy(self)
+        view.acting = store
+        view.extras = Extras(self.store, store, self.keys, self.layout, self.random)
+        return view
 
     def new_id(self) -> bytes:
         """A fresh random id."""
@@ -69,7 +84,7 @@ class Vault:
         the answer to an earlier attempt was lost, what is there is ours: told by the object id.
         Else a file is replaced.
         """
-        upload = self.store.put(key)
+        upload = self.acting.put(key)
         try:
             return upload.commit({RECORD: sealed}, if_absent=free).version
         except Exists:
@@ -89,6 +104,15 @@ class Vault:
             return None
         node = self.nodes.from_info("", info)
         return info.version if node.object_id == object_id else None
+
+    def may_remove(self, directory: bytes) -> None:
+        """Raise Forbidden where the acting store may remove nothing. Asked before it is removed.
+
+        That moves its entry to ``r/``, with the tenant's store: a move needs more than the right to
+        delete. Nothing is at ``r/`` yet under the id of a directory that hangs in the tree.
+        """
+        if self.acting is not self.store:
+            self.acting.delete(self.layout.removed(directory))
 
     def remove_directory(self, key: str, directory: bytes) -> None:
         """Take a directory's entry out of the tree, whole and at once; the reaper does the rest.

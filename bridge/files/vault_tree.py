@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from bridge.crypto.body import HEADER_SIZE, sealed_size
 from bridge.crypto.record import Kind, Record
-from bridge.files.api import Entry, Guard, Reader, Usage, Writer, no_guard
+from bridge.files.api import ROOT, Entry, Guard, Reader, Usage, Writer, no_guard
 from bridge.files.change import StaleError, looking_again
-from bridge.files.content import ContentWriter
-from bridge.files.copies import Copies
+from bridge.files.content import ContentWriter, stored_size
+from bridge.files.copies import Copies, Running
 from bridge.files.errors import (
     AlreadyExists,
     DamagedFile,
@@ -27,6 +26,7 @@ from bridge.files.errors import (
     RootRefused,
 )
 from bridge.files.layout import RECORD
+from bridge.files.measure import measure
 from bridge.files.node import Node
 from bridge.files.path import Path
 from bridge.files.reader import open_file
@@ -36,7 +36,7 @@ from bridge.files.translate import translate, translated
 from bridge.files.vault import Vault
 from bridge.files.writer import VaultWriter
 from bridge.state.api import DirectoryState, StateError
-from bridge.store.api import Exists, StoreError
+from bridge.store.api import Exists, ObjectStore, StoreError
 
 CONTENT_TYPE_LIMIT = 255
 """Longest content type kept, in characters; a longer one is not a type."""
@@ -53,11 +53,22 @@ _Waiting = list[tuple[bytes, Entry]]
 class VaultTree:
     """A ``FileTree``; see ``bridge.files.api`` for what each method promises."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(
+        self, vault: Vault, *, reaper: Reaper | None = None, running: Running | None = None
+    ) -> None:
         self.vault = vault
-        self.reaper = Reaper(vault)
-        self._copies = Copies(vault)
-        self._relocator = Relocator(vault, self._copies)
+        self.reaper = reaper or Reaper(vault)
+        self._running = running or Running()
+        self._relocator = Relocator(vault, Copies(vault, self._running))
+
+    def acting_by(self, store: ObjectStore) -> VaultTree:
+        """This tree, for requests that ``store`` makes; it may be allowed less than the tenant's.
+
+        It writes, reads, lists, moves, copies and deletes what requests name. What finds the way to
+        it, keeps copies' intents, takes a removed folder to ``r/``, undoes what failed and clears
+        up stays with the tenant's own store.
+        """
+        return VaultTree(self.vault.acting_by(store), reaper=self.reaper, running=self._running)
 
     @translated
     def stat(self, path: Path) -> Entry:
@@ -84,7 +95,7 @@ class VaultTree:
         """Nodes from the store, remembered when there are not too many."""
         vault = self.vault
         collected: _Nodes | None = []
-        for node in vault.nodes.in_directory(directory):
+        for node in vault.nodes.in_directory(directory, vault.acting):
             if collected is not None:
                 collected.append(node)
                 if len(collected) > vault.cache.listing_limit:
@@ -144,11 +155,11 @@ class VaultTree:
             place, old = vault.walker.find(path)
             if old is not None and old.directory_id is not None:
                 raise IsDirectory(f"{path} is a folder")
-        apart = size is not None and HEADER_SIZE + sealed_size(size) >= vault.standalone
+        apart = size is not None and stored_size(size) >= vault.standalone
         body = vault.new_id() if apart else b""
         key = vault.layout.body(body) if apart else place.key
         limit = size if size is not None else vault.standalone
-        content = ContentWriter(vault.keys.new_body(), vault.store.put(key), limit)
+        content = ContentWriter(vault.keys.new_body(), vault.acting.put(key), limit)
         return VaultWriter(
             vault,
             place,
@@ -207,8 +218,9 @@ class VaultTree:
             guard(node.entry)
             change.begin()
             if directory is None:
-                vault.store.delete(place.key)
+                vault.acting.delete(place.key)
             else:
+                vault.may_remove(directory)
                 vault.remove_directory(place.key, directory)
             change.became(place, None)
         if directory is None:
@@ -269,7 +281,7 @@ class VaultTree:
             record = old if mtime is None else replace(old, mtime=mtime)
             change.begin()
             record, sealed = vault.extras.seal(record, properties)
-            vault.store.set_metadata(place.key, {RECORD: sealed}, node.version)
+            vault.acting.set_metadata(place.key, {RECORD: sealed}, node.version)
             new = vault.node(place, record, node.version)
             change.became(place, new)
         vault.extras.discard(old, kept=record)
@@ -287,18 +299,6 @@ class VaultTree:
         return {} if node.record is None else self.vault.properties(place, node.record)
 
     @translated
-    def usage(self) -> Usage:
+    def usage(self, path: Path = ROOT) -> Usage:
         """See ``FileTree.usage``."""
-        total = files = 0
-        seen = {self.vault.root}
-        waiting = [self.vault.root]
-        while waiting:
-            for node in self.vault.nodes.in_directory(waiting.pop()):
-                directory = node.directory_id
-                if directory is None:
-                    total += node.entry.size
-                    files += 1
-                elif directory not in seen:  # a record pointing back at an ancestor
-                    seen.add(directory)
-                    waiting.append(directory)
-        return Usage(total, files)
+        return measure(self.vault, path)

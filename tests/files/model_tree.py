@@ -27,7 +27,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from unicodedata import ucd_3_2_0
 
-from bridge.files.api import Buffer, Entry, Guard, Usage, no_guard
+from bridge.files.api import ROOT, Buffer, Entry, Guard, Usage, no_guard
+from bridge.files.content import stored_size
 from bridge.files.errors import (
     AlreadyExists,
     ContentChanged,
@@ -326,11 +327,13 @@ class ModelTree:
         with self._lock:
             return dict(self._find(path).properties)
 
-    def usage(self) -> Usage:
+    def usage(self, path: Path = ROOT) -> Usage:
         """See ``FileTree``."""
         with self._lock:
-            sizes = [len(node.content) for node in self._walk(self._root)]
-            return Usage(bytes=sum(sizes), files=len(sizes))
+            top = self._find(path)
+            files = [top] if isinstance(top, _File) else self._walk(top)
+            sizes = [len(node.content) for node in files]
+            return Usage(sum(sizes), len(sizes), sum(map(stored_size, sizes)))
 
     def clone(self) -> ModelTree:
         """Another tree with the same files, to try a change on."""

@@ -497,9 +497,21 @@ def test_the_root_is_refused_by_name(tree: FileTree) -> None:
 
 
 def test_usage_counts_what_is_there(tree: FileTree) -> None:
-    assert tree.usage() == Usage(bytes=0, files=0)
+    assert tree.usage() == Usage(bytes=0, files=0, stored=0)
     run(tree, "mkdir /a, mkdir /a/b, write /f 12345, write /a/b/g 123")
     write(tree, "/a/h", b"x" * 70_000)
-    assert tree.usage() == Usage(bytes=70_008, files=3)
+    # The body's header has 528 bytes, and each chunk of 64 KiB 16 more than its content.
+    stored = 3 * 528 + 70_008 + 4 * 16
+    assert tree.usage() == Usage(bytes=70_008, files=3, stored=stored)
     run(tree, "copy /a /c, delete /a")
-    assert tree.usage() == Usage(bytes=70_008, files=3)
+    assert tree.usage() == Usage(bytes=70_008, files=3, stored=stored)
+
+
+def test_usage_of_one_place_counts_what_is_there_and_below(tree: FileTree) -> None:
+    run(tree, "mkdir /a, mkdir /a/b, write /f 12345, write /a/b/g 123, write /a/h 1")
+    assert tree.usage(path("/a")) == Usage(bytes=4, files=2, stored=2 * 544 + 4)
+    assert tree.usage(path("/a/b/g")) == Usage(bytes=3, files=1, stored=547)
+    with pytest.raises(NoSuchFile):
+        tree.usage(path("/a/c"))
+    with pytest.raises(NoSuchFile):
+        tree.usage(path("/f/c"))

@@ -433,12 +433,16 @@ class TestRule6Copies:
         run(vault.tree(), "is /c/e/f x, is /c/e/g y, is /c/h z")
         check_clean(vault)
 
-    def test_repeating_a_running_copy_joins_it(self, vault: Vault, store: ScriptedStore) -> None:
+    @pytest.mark.parametrize("view", [False, True], ids=["", "in another view of the tree"])
+    def test_repeating_a_running_copy_joins_it(
+        self, vault: Vault, store: ScriptedStore, *, view: bool
+    ) -> None:
         run(vault.tree(), self.SOURCE)
         tree = vault.tree(store)
+        again = tree.acting_by(store) if view else tree
         answers: list[bool] = []
         second = threading.Thread(
-            target=lambda: answers.append(tree.copy(path("/d"), path("/c"), overwrite=True))
+            target=lambda: answers.append(again.copy(path("/d"), path("/c"), overwrite=True))
         )
 
         def join(_call: Call) -> None:
