@@ -192,8 +192,13 @@ func (s *store) complete(ctx context.Context, key, id string, metadata map[strin
 			s.uploads.forget(key, id)
 			return found, nil
 		}
-		if looking != nil && codeOf(looking) != C.UPLINK_ERROR_OBJECT_NOT_FOUND {
-			return made, looking // unclear: who asks again looks again
+		if looking != nil {
+			switch codeOf(looking) {
+			case C.UPLINK_ERROR_OBJECT_NOT_FOUND: // it was aborted
+			case C.UPLINK_ERROR_PERMISSION_DENIED: // this grant cannot tell; whoever can may look
+			default:
+				return made, looking // unclear: who asks again looks again
+			}
 		}
 	}
 	if gone {
