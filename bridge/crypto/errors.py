@@ -25,3 +25,7 @@ class UnknownFormat(CryptoError):
 
 class TooLong(CryptoError):
     """A record or name does not fit the room it has."""
+
+
+class Unconfirmed(CryptoError):
+    """Nobody can tell for now which keyring is the newest; it may be known again in a moment."""

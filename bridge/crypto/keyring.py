@@ -32,6 +32,9 @@ class Kek:
     def __init__(self, key: bytes) -> None:
         """Raises ValueError for a key that has not KEK_SIZE bytes."""
         self.cipher = Xaes(key)
+        """Seals keyrings."""
+        self.secrets = Xaes(derive(key, labels.SECRET))
+        """Seals all else."""
         self.id = derive(key, labels.KEK_ID, KEK_ID_SIZE)
 
     def __repr__(self) -> str:
@@ -63,18 +66,25 @@ class Keyring:
         kid = random(KID_SIZE)
         return cls(tenant_id, 1, b"", random(32), {kid: random(32)}, kid, recipient)
 
+    def following(self, sealed: bytes) -> Keyring:
+        """The next keyring, with the same keys; ``sealed`` is this one, sealed."""
+        return replace(self, number=self.number + 1, previous=hashlib.sha256(sealed).digest())
+
     def with_new_trk(self, sealed: bytes, random: Callable[[int], bytes] = os.urandom) -> Keyring:
         """The next keyring, with one more TRK, for new files; ``sealed`` is this one, sealed."""
         kid = random(KID_SIZE)
         while kid in self.trks:
             kid = random(KID_SIZE)
-        return replace(
-            self,
-            number=self.number + 1,
-            previous=hashlib.sha256(sealed).digest(),
-            trks={**self.trks, kid: random(32)},
-            active=kid,
-        )
+        trks = {**self.trks, kid: random(32)}
+        return replace(self.following(sealed), trks=trks, active=kid)
+
+    def without_retired(self, sealed: bytes) -> Keyring:
+        """The next keyring, with the active TRK alone; ``sealed`` is this one, sealed.
+
+        Only when nothing that is needed is sealed under another.
+        """
+        trks = {self.active: self.trks[self.active]}
+        return replace(self.following(sealed), trks=trks)
 
     def seal(self, kek: Kek, random: Callable[[int], bytes] = os.urandom) -> bytes:
         """Sealed under ``kek``: magic, format, KEK id, nonce, ciphertext."""
@@ -95,12 +105,8 @@ class Keyring:
     @classmethod
     def open(cls, data: bytes, keks: Iterable[Kek], tenant_id: str) -> Keyring:
         """Raises UnknownKey (naming the id expected), UnknownFormat, Tampered."""
+        wanted = kek_of(data)
         clear, rest = data[:_CLEAR], data[_CLEAR:]
-        if len(data) < _CLEAR + NONCE_SIZE or not clear.startswith(_MAGIC):
-            raise Tampered("this is not a keyring")
-        if clear[len(_MAGIC)] != _FORMAT:
-            raise UnknownFormat(f"the keyring has format {clear[len(_MAGIC)]}, not {_FORMAT}")
-        wanted = clear[-KEK_ID_SIZE:]
         kek = next((kek for kek in keks if kek.id == wanted), None)
         if kek is None:
             raise UnknownKey(
@@ -130,6 +136,15 @@ class Keyring:
 
 _TYPES: Mapping[int, type] = {0: int, 1: bytes, 2: bytes, 3: dict, 4: bytes, 5: str}
 """Of the fields after the tenant's id, in their order."""
+
+
+def kek_of(sealed: bytes) -> bytes:
+    """The id of the KEK that a keyring says it is sealed under. Raises UnknownFormat, Tampered."""
+    if len(sealed) < _CLEAR + NONCE_SIZE or not sealed.startswith(_MAGIC):
+        raise Tampered("this is not a keyring")
+    if sealed[len(_MAGIC)] != _FORMAT:
+        raise UnknownFormat(f"the keyring has format {sealed[len(_MAGIC)]}, not {_FORMAT}")
+    return sealed[_CLEAR - KEK_ID_SIZE : _CLEAR]
 
 
 def newest(

@@ -45,3 +45,7 @@ INTENT = b"storj-bridge/v1/intent"
 
 KEYRING = b"storj-bridge/v1/keyring"
 """Start of a keyring's associated data."""
+
+SECRET = b"storj-bridge/v1/secret"
+"""HKDF info: KEK -> the key that seals grants and other secrets; and the start of such a seal's
+associated data."""

@@ -1,86 +1,152 @@
-"""A tenant's keys at work: everything a file tree seals and opens, under one keyring."""
+"""A tenant's keys at work: everything a file tree seals and opens, under its newest keyring.
+
+A keyring may be replaced while a service runs, by this process or by another. What is sealed under
+a key that this process does not know yet makes it ask for the newest keyring, once; and where
+``patience`` is set nothing is sealed unless the keyring in use was known to be the newest so many
+seconds ago at most, since what is sealed under a key that has left the keyring is lost.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
-from bridge.crypto import age, cbor, labels, text
+from bridge.crypto import labels
 from bridge.crypto.body import BodyOpener, BodySealer
-from bridge.crypto.errors import Tampered, TooLong, UnknownFormat, UnknownKey
-from bridge.crypto.header import HeaderMaker
+from bridge.crypto.errors import Tampered, Unconfirmed, UnknownKey
 from bridge.crypto.kdf import derive
-from bridge.crypto.keyring import KID_SIZE, Keyring
+from bridge.crypto.keyring import Keyring
+from bridge.crypto.keyset import KeySet
 from bridge.crypto.names import NameCipher
-from bridge.crypto.record import ID_SIZE, RECORD_ROOM, Record, is_texts
-from bridge.crypto.sealing import NONCE_SIZE, TAG_SIZE, Xaes
+from bridge.crypto.record import ID_SIZE, Record
 
-_VERSION = b"\1"
-_CLEAR = len(_VERSION) + KID_SIZE
-_OVERHEAD = _CLEAR + NONCE_SIZE + TAG_SIZE
+PATIENCE = 5.0
+"""Seconds for which a keyring that was the newest is taken to be so still. A rotation waits longer
+before it takes a key away (``bridge.tenants.rotation``)."""
 
-_TEXT_ROOM = -(-(RECORD_ROOM + _OVERHEAD) * 4 // 3)
-"""Characters of the longest sealed record."""
+_QUESTIONS = 10
+_QUESTION_SECONDS = 10.0
+"""So many times in so many seconds the newest keyring is asked for: who can write to the bucket can
+put things there that name keys nobody has."""
 
 
 class VaultKeys:
-    """Seals and opens what one vault holds. Thread-safe."""
+    """Seals and opens what one vault holds. Thread-safe.
 
-    def __init__(self, keyring: Keyring, random: Callable[[int], bytes] = os.urandom) -> None:
+    ``newest`` gets the newest keyring there is, and raises CryptoError where it cannot tell; where
+    it is None this one is used until ``take``. ``patience``: seconds, or None where no other
+    process can replace the keyring. ``clock`` is monotonic.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        random: Callable[[int], bytes] = os.urandom,
+        *,
+        newest: Callable[[], Keyring] | None = None,
+        patience: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.tenant_id = keyring.tenant_id
         self.root_directory_id = derive(keyring.tnk, labels.ROOT_DIRECTORY, ID_SIZE)
         self.names = NameCipher(derive(keyring.tnk, labels.NAME_KEY, 64))
         self._random = random
-        self._tenant = keyring.tenant_id.encode()
-        self._kid = keyring.active
-        self._meta = {kid: Xaes(derive(trk, labels.META_KEY)) for kid, trk in keyring.trks.items()}
-        self._headers = HeaderMaker(keyring, random)
+        self._newest = newest
+        self._patience = patience
+        self._clock = clock
+        self._keys = KeySet(keyring, random)
+        self._confirmed = -float("inf")
+        self._asking = threading.Lock()
+        self._taking = threading.Lock()
+        self._questions: deque[float] = deque(maxlen=_QUESTIONS)
+
+    @property
+    def number(self) -> int:
+        """The number of the keyring in use."""
+        return self._keys.number
+
+    def take(self, keyring: Keyring) -> None:
+        """Use ``keyring`` from now on, if it is newer. Raises Tampered for another vault's."""
+        root = derive(keyring.tnk, labels.ROOT_DIRECTORY, ID_SIZE)
+        if (keyring.tenant_id, root) != (self.tenant_id, self.root_directory_id):
+            raise Tampered(f"keyring {keyring.number} is of another vault")
+        with self._taking:
+            if keyring.number > self._keys.number:
+                self._keys = KeySet(keyring, self._random)
+
+    def confirm(self, number: int, asked: float) -> bool:
+        """Note that ``number`` was the newest keyring's at ``asked``, by ``clock``.
+
+        ``asked``: before the question was put. False if this process has an older one: then it has
+        confirmed nothing (see ``take``).
+        """
+        if number > self._keys.number:
+            return False
+        self._confirmed = max(self._confirmed, asked)
+        return True
+
+    def sealing(self) -> KeySet:
+        """What to seal with now, for things that belong together under one key.
+
+        Raises Unconfirmed when it may be the newest no more and nobody can tell.
+        """
+        if self._is_stale():
+            with self._asking:
+                if self._is_stale():
+                    self._ask()
+        return self._keys
 
     def seal_record(self, record: Record) -> str:
-        """A record as text for an object's metadata. Raises TooLong when it does not fit there."""
-        plain = record.encode()
-        if len(plain) > RECORD_ROOM:
-            raise TooLong(f"a record of {len(plain)} bytes, more than {RECORD_ROOM}")
-        return text.encode(self._seal(labels.RECORD, plain))
+        """A record as text for an object's metadata.
+
+        Raises TooLong when it does not fit there, Unconfirmed.
+        """
+        return self.sealing().seal_record(record)
 
     def open_record(self, sealed: str) -> Record:
-        """Raises Tampered, UnknownKey, UnknownFormat."""
-        if len(sealed) > _TEXT_ROOM:
-            raise Tampered(f"a record of {len(sealed)} characters, more than {_TEXT_ROOM}")
-        return Record.decode(self._open(labels.RECORD, text.decode(sealed)))
+        """Raises Tampered, UnknownKey, UnknownFormat, Unconfirmed."""
+        keys = self._keys
+        try:
+            return keys.open_record(sealed)
+        except UnknownKey as error:
+            return self._newer(keys, error).open_record(sealed)
 
     def seal_spill(self, properties: Mapping[str, str]) -> bytes:
         """Dead properties that did not fit their record, as an object's content."""
-        return self._seal(labels.SPILL, cbor.encode({0: dict(properties)}))
+        return self.sealing().seal_spill(properties)
 
     def open_spill(self, sealed: bytes) -> Mapping[str, str]:
-        """Raises Tampered, UnknownKey, UnknownFormat."""
-        found = cbor.decode(self._open(labels.SPILL, sealed), {0: dict}, "spill")
-        properties = found.get(0)
-        if properties is None or not is_texts(properties):
-            raise Tampered("a spill's properties have the wrong type")
-        return {str(name): value for name, value in properties.items()}
+        """Raises Tampered, UnknownKey, UnknownFormat, Unconfirmed."""
+        keys = self._keys
+        try:
+            return keys.open_spill(sealed)
+        except UnknownKey as error:
+            return self._newer(keys, error).open_spill(sealed)
 
     def seal_intent(self, copy: bytes, renewed: float) -> bytes:
         """The intent of a running copy, as an object's content.
 
         ``copy``: the id that the directory made by it will have. ``renewed``: Unix seconds.
         """
-        return self._seal(labels.INTENT, cbor.encode({0: copy, 1: cbor.nanoseconds(renewed)}))
+        return self.sealing().seal_intent(copy, renewed)
 
     def open_intent(self, sealed: bytes) -> tuple[bytes, float]:
-        """What ``seal_intent`` was given. Raises Tampered, UnknownKey, UnknownFormat."""
-        plain = self._open(labels.INTENT, sealed)
-        match cbor.decode(plain, {0: bytes, 1: int}, "copy's intent"):
-            case {0: bytes(copy), 1: int(renewed)} if len(copy) == ID_SIZE:
-                return copy, cbor.seconds(renewed)
-        raise Tampered("a copy's intent is not possible")
+        """What ``seal_intent`` was given. Raises as ``open_spill``."""
+        keys = self._keys
+        try:
+            return keys.open_intent(sealed)
+        except UnknownKey as error:
+            return self._newer(keys, error).open_intent(sealed)
 
     def new_body(self) -> BodySealer:
-        """A fresh file key, wrapped for this vault and for the recovery recipient."""
-        file_key = self._random(age.FILE_KEY_SIZE)
-        nonce = self._random(age.PAYLOAD_NONCE_SIZE)
-        return BodySealer(self._headers.make(file_key) + nonce, file_key, nonce)
+        """A fresh file key, wrapped for this vault and for the recovery recipient.
+
+        Under whatever key is active: a header is not needed to read, so it may outlive its key.
+        """
+        return self._keys.new_body()
 
     def body_opener(self, file_key: bytes, payload_nonce: bytes, size: int) -> BodyOpener:
         """Opens a body of ``size`` bytes of plaintext by its record; the header is not asked."""
@@ -91,29 +157,36 @@ class VaultKeys:
 
         By the vault's own stanza only: anyone who knows the recovery recipient could forge the
         other. The nonce is not covered by the header's MAC: verify every chunk before you
-        believe it. Raises Tampered, UnknownKey.
+        believe it. Raises Tampered, UnknownKey, Unconfirmed.
         """
-        nonce = bytes(header[age.PADDED_SIZE :])
-        if len(nonce) != age.PAYLOAD_NONCE_SIZE:
-            raise Tampered("the header has the wrong size")
-        return self._headers.open(bytes(header[: age.PADDED_SIZE])), nonce
+        keys = self._keys
+        try:
+            return keys.open_header(header)
+        except UnknownKey as error:
+            return self._newer(keys, error).open_header(header)
 
-    def _seal(self, label: bytes, plain: bytes) -> bytes:
-        """``version ‖ kid ‖ nonce ‖ ciphertext`` under the active K_meta."""
-        clear = _VERSION + self._kid
-        nonce = self._random(NONCE_SIZE)
-        sealed = self._meta[self._kid].seal(nonce, plain, label + self._tenant + clear)
-        return clear + nonce + sealed
+    def _is_stale(self) -> bool:
+        return self._patience is not None and self._clock() - self._confirmed > self._patience
 
-    def _open(self, label: bytes, sealed: bytes) -> bytes:
-        if len(sealed) < _OVERHEAD:
-            raise Tampered("sealed bytes are cut short")
-        clear = sealed[:_CLEAR]
-        if clear[:1] != _VERSION:
-            raise UnknownFormat(f"sealed bytes of version {clear[0]}, not {_VERSION[0]}")
-        kid = clear[1:]
-        cipher = self._meta.get(kid)
-        if cipher is None:
-            raise UnknownKey("sealed under a key not in the keyring", key_id=kid.hex())
-        nonce = sealed[_CLEAR : _CLEAR + NONCE_SIZE]
-        return cipher.open(nonce, sealed[_CLEAR + NONCE_SIZE :], label + self._tenant + clear)
+    def _newer(self, keys: KeySet, unknown: UnknownKey) -> KeySet:
+        """A newer keyring's keys than ``keys``, which lack one. Raises ``unknown``, Unconfirmed."""
+        with self._asking:
+            if self._keys is keys and self._newest is not None and self._may_ask():
+                self._ask()
+        if self._keys is keys:
+            raise unknown
+        return self._keys
+
+    def _may_ask(self) -> bool:
+        full = len(self._questions) == _QUESTIONS
+        return not full or self._clock() - self._questions[0] > _QUESTION_SECONDS
+
+    def _ask(self) -> None:
+        """Take the newest keyring. Raises Unconfirmed."""
+        if self._newest is None or not self._may_ask():
+            raise Unconfirmed("nobody has said for too long that the keyring is the newest")
+        asked = self._clock()
+        self._questions.append(asked)
+        keyring = self._newest()
+        self.take(keyring)
+        self.confirm(keyring.number, asked)

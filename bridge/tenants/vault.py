@@ -9,14 +9,19 @@ of names and records to whoever holds the recovery identity. No code of the serv
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
 
 from bridge.crypto import age, labels
-from bridge.crypto.errors import CryptoError, UnknownKey
+from bridge.crypto.errors import CryptoError, Unconfirmed, UnknownKey
 from bridge.crypto.kdf import derive
-from bridge.crypto.keyring import Kek, Keyring, newest
+from bridge.crypto.keyring import Kek, Keyring, kek_of, newest
 from bridge.crypto.vault import VaultKeys
-from bridge.store.api import Exists, NotFound, ObjectStore
+from bridge.state.api import StateError
+from bridge.store.api import Exists, NotFound, ObjectStore, StoreError
 
 FORMAT = 1
 """The vault format that ``recovery/<n>.age`` names."""
@@ -34,30 +39,66 @@ def vault_prefix(tenant_id: str) -> str:
     return f"{tenant_id}/"
 
 
+def bridge_prefix(tenant_id: str) -> str:
+    """What the keys of all that the bridge keeps of a tenant begin with; it ends with a slash."""
+    return f".bridge/{tenant_id}/"
+
+
 def keyrings_prefix(tenant_id: str) -> str:
     """What the keys of a tenant's sealed keyrings begin with; it ends with a slash."""
-    return f".bridge/{tenant_id}/keyring/"
+    return f"{bridge_prefix(tenant_id)}keyring/"
+
+
+class Ledger(Protocol):
+    """The newest keyring of one tenant as the state database knows it. Raises StateError."""
+
+    def read(self) -> tuple[int, bytes]:
+        """Its number, and it sealed; 0 and b"" where none is known."""
+        ...
+
+    def advance(self, old: int, new: int, sealed: bytes) -> bool:
+        """Note keyring ``new`` if ``old`` is still the one known; whether it was.
+
+        From then on, whoever asks for what is known is told of the new one.
+        """
+        ...
 
 
 class Keyrings:
-    """One tenant's keyrings. ``keks``: the first seals, all open."""
+    """One tenant's keyrings. ``keks``: the first seals, all open. Thread-safe.
 
-    def __init__(self, store: ObjectStore, keks: tuple[Kek, ...], tenant_id: str) -> None:
+    ``ledger`` says which keyring was in use, so that one which is gone from the bucket is missed.
+    What this object has seen itself is missed without it.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        keks: tuple[Kek, ...],
+        tenant_id: str,
+        ledger: Ledger | None = None,
+    ) -> None:
         self._store = store
         self._keks = keks
         self._tenant_id = tenant_id
+        self._ledger = ledger
         self._folder = keyrings_prefix(tenant_id)
+        self._seen = (0, b"")
+        self._noting = threading.Lock()
         self.prefix = vault_prefix(tenant_id)
         """The vault prefix, with the slash at its end."""
 
-    def open(self, *, create: bool = False) -> tuple[VaultKeys, str | None]:
+    def open(
+        self, *, create: bool = False, patience: float | None = None
+    ) -> tuple[VaultKeys, str | None]:
         """The vault's keys, and the recovery identity if this very call made the vault.
 
-        Raises VaultError, StoreError.
+        ``patience``: see ``VaultKeys``; PATIENCE where other processes may rotate keys. Raises
+        VaultError, StoreError, StateError.
         """
         identity = None
-        sealed = self._stored()
-        if not sealed:
+        asked = time.monotonic()
+        if not self._numbers():
             if not create:
                 raise VaultError(
                     f"tenant {self._tenant_id} has no vault in this store: make it with "
@@ -65,23 +106,73 @@ class Keyrings:
                     "mounted"
                 )
             identity = self._create()
-            sealed = self._stored()
-        keyring = self._newest(sealed)
-        # Missing also after a crash between the two writes.
-        self._keep_recovery_file(keyring)
-        return VaultKeys(keyring), identity
+        keyring, _ = self.newest()
+        keys = VaultKeys(keyring, newest=self._answer, patience=patience)
+        keys.confirm(keyring.number, asked)
+        return keys, identity
 
     def any(self) -> bool:
         """Whether there are keyrings, thus a vault; opens none. Raises StoreError."""
         return any(True for _ in self._store.list(self._folder))
 
     def check(self) -> None:
-        """Read the keyrings again and open the newest. Raises VaultError, StoreError."""
-        self._newest(self._stored())
+        """Read the keyrings again and open the newest. Raises as ``newest``."""
+        self._look()
+
+    def newest(self) -> tuple[Keyring, bytes]:
+        """The newest keyring, read now, and it as it is stored; its recovery file is there too.
+
+        Raises VaultError, StoreError, StateError.
+        """
+        keyring, sealed = self._look()
+        # Missing also after a crash between the two writes.
+        self._keep_recovery_file(keyring)
+        return keyring, sealed
+
+    def newest_sealed(self) -> tuple[int, bytes]:
+        """The newest keyring's number, and it as it is stored. Raises as ``newest``."""
+        keyring, sealed = self.newest()
+        return keyring.number, sealed
+
+    def publish(self, keyring: Keyring) -> bool:
+        """Store a keyring that follows the newest, sealed under the first KEK, and read it back.
+
+        False when somebody else's has its number: that one is to be used then. Raises as
+        ``newest``; the keyring may be there all the same.
+        """
+        sealed = keyring.seal(self._keks[0])
+        key = f"{self._folder}{keyring.number}"
+        with suppress(Exists):  # also where the answer to our own first attempt was lost
+            self._write(key, sealed)
+        self.newest()
+        return self._read(key) == sealed
+
+    def needs_sealing(self, sealed: bytes) -> bool:
+        """Whether a stored keyring is sealed under another KEK than the first."""
+        return kek_of(sealed) != self._keks[0].id
+
+    def _answer(self) -> Keyring:
+        """The newest keyring; raises Unconfirmed, whatever the reason."""
+        try:
+            return self.newest()[0]
+        except (VaultError, StoreError, StateError) as error:
+            raise Unconfirmed(f"the newest keyring cannot be told: {error}") from error
+
+    def _look(self) -> tuple[Keyring, bytes]:
+        # What is known is asked before what is stored, which can only be newer.
+        told = (0, b"") if self._ledger is None else self._ledger.read()
+        known = [each for each in {told, self._seen} if each[0]] or [(0, b"")]
+        stored = self._stored(min(number for number, _ in known))
+        keyring = [self._newest(stored, seen) for _, seen in known][-1]
+        sealed = (dict(known) | stored)[keyring.number]
+        with self._noting:
+            if keyring.number > self._seen[0]:
+                self._seen = keyring.number, sealed
+        return keyring, sealed
 
     def _create(self) -> str | None:
         """Write the first keyring; the recovery identity if it became the vault's."""
-        if self._holds_objects() and not self._stored():
+        if self._holds_objects() and not self._numbers():
             raise VaultError(
                 f"the store holds objects of tenant {self._tenant_id} but no keyring: with a new "
                 f"one they would be lost; restore {self._folder} from a backup"
@@ -98,22 +189,30 @@ class Keyrings:
     def _holds_objects(self) -> bool:
         return any(True for _ in self._store.list(f"{self.prefix}d/"))
 
-    def _newest(self, sealed: Mapping[int, bytes]) -> Keyring:
+    def _newest(self, sealed: Mapping[int, bytes], seen: bytes) -> Keyring:
         try:
-            return newest(sealed, self._keks, self._tenant_id)
+            return newest(sealed, self._keks, self._tenant_id, seen=seen)
         except UnknownKey as error:
             known = ", ".join(kek.id.hex() for kek in self._keks)
             raise VaultError(f"{error} (configured: {known})") from None
         except CryptoError as error:
             raise VaultError(str(error)) from None
 
-    def _stored(self) -> dict[int, bytes]:
-        found = {}
-        for info in self._store.list(self._folder):
-            number = info.key.removeprefix(self._folder)
-            if number.isascii() and number.isdigit() and not number.startswith("0"):
-                found[int(number)] = self._read(info.key)
-        return found
+    def _stored(self, least: int = 1) -> dict[int, bytes]:
+        """The keyrings from number ``least`` on."""
+        return {
+            number: self._read(f"{self._folder}{number}")
+            for number in self._numbers()
+            if number >= least
+        }
+
+    def _numbers(self) -> list[int]:
+        names = [info.key.removeprefix(self._folder) for info in self._store.list(self._folder)]
+        return [
+            int(name)
+            for name in names
+            if name.isascii() and name.isdigit() and not name.startswith("0")
+        ]
 
     def _read(self, key: str) -> bytes:
         with self._store.get(key, 0, _LARGEST) as download:
