@@ -61,7 +61,8 @@ class Facts:
     """What a grant says of itself; nothing of it is secret.
 
     Times are Unix seconds, ``max_object_ttl`` is in seconds; None is no limit. ``places`` is
-    None for every bucket of the project; an empty one reaches nothing.
+    None for every bucket of the project; an empty one reaches nothing. ``encrypts_keys``: Storj
+    sees no object's key anywhere it reaches.
     """
 
     satellite_id: str
@@ -71,6 +72,7 @@ class Facts:
     not_after: float | None
     max_object_ttl: float | None
     places: tuple[Place, ...] | None
+    encrypts_keys: bool = True
 
     @classmethod
     def read(cls, text: str) -> Facts:
@@ -84,6 +86,7 @@ class Facts:
             not_before=said["not_before"],
             not_after=said["not_after"],
             max_object_ttl=said["max_object_ttl"],
+            encrypts_keys=said["encrypts_keys"],
             places=None
             if places is None
             else tuple(Place(place["bucket"], place["prefix"]) for place in places),

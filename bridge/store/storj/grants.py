@@ -29,8 +29,15 @@ def tenant_grant(root: Access, bucket: str, vault_prefix: str, bridge_prefix: st
 
     Nobody else has that key, the owner of ``root`` neither: who loses this grant loses the vault.
     What lies under ``bridge_prefix`` can be read with ``root`` too. Takes 64 MiB of memory for a
-    moment. Raises GrantError where ``root`` does not reach so far.
+    moment. Raises GrantError where ``root`` does not reach so far, or does not encrypt keys: the
+    satellite compares them by the bytes they begin with, so that tenant ``a`` would reach what is
+    ``ab``'s.
     """
+    if not root.facts.encrypts_keys:
+        raise GrantError(
+            "the access grant leaves the keys of objects unencrypted, which could not keep tenants "
+            "apart: make one that encrypts them"
+        )
     vault, sealed = Place(bucket, vault_prefix), Place(bucket, bridge_prefix)
     tenant = root.share(ALL, [vault, sealed])
     # uplink makes keys from passphrases only.

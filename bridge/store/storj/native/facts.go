@@ -37,6 +37,9 @@ type facts struct {
 
 	// Where it reaches; null: everywhere in its project, []: nowhere.
 	Places []place `json:"places"`
+
+	// Whether objects' keys are encrypted everywhere it reaches.
+	EncryptsKeys bool `json:"encrypts_keys"`
 }
 
 // place is a bucket, or a folder in one.
@@ -80,7 +83,21 @@ func describe(acc *uplink.Access) (described facts, err error) {
 		}
 	}
 	described.Places = places(groups, opened.EncAccess.Store)
+	described.EncryptsKeys = encryptsKeys(opened.EncAccess.Store)
 	return described, nil
+}
+
+// encryptsKeys tells whether no key that is made with this grant is readable to the satellite.
+func encryptsKeys(keys *encryption.Store) bool {
+	encrypts := func(cipher storj.CipherSuite) bool {
+		return cipher == storj.EncAESGCM || cipher == storj.EncSecretBox
+	}
+	every := keys.GetDefaultKey() == nil || encrypts(keys.GetDefaultPathCipher())
+	_ = keys.IterateWithCipher(func(_ string, _ paths.Unencrypted, _ paths.Encrypted, _ storj.Key, cipher storj.CipherSuite) error {
+		every = every && encrypts(cipher)
+		return nil
+	})
+	return every
 }
 
 func (f *facts) narrow(caveat *macaroon.Caveat) {
