@@ -22,11 +22,15 @@ def _active(lock: Lock, href: Callable[[Path], str], now: float) -> str:
     scope = "exclusive" if lock.exclusive else "shared"
     depth = "infinity" if lock.deep else "0"
     left = max(1, round(lock.expires - now))
+    # A lock of a folder that the client does not see is told without its token.
+    token = ""
+    if lock.token:
+        token = f"<D:locktoken><D:href>{escape(lock.token)}</D:href></D:locktoken>"
     return (
         "<D:activelock><D:locktype><D:write/></D:locktype>"
         f"<D:lockscope><D:{scope}/></D:lockscope><D:depth>{depth}</D:depth>"
         f"{lock.owner}<D:timeout>Second-{left}</D:timeout>"
-        f"<D:locktoken><D:href>{escape(lock.token)}</D:href></D:locktoken>"
+        f"{token}"
         f"<D:lockroot><D:href>{escape(href(lock_path(lock.root)))}</D:href></D:lockroot>"
         "</D:activelock>"
     )

@@ -98,7 +98,8 @@ def _state(call: Call, url: str | None, own: Entry | None) -> tuple[str, Abstrac
             return "", frozenset()
         if lock_root(path) != lock_root(call.path):
             entry = call.stat(path)
-    tokens = frozenset(lock.token for lock in call.share.locks.covering(lock_root(path)))
+    covering = call.share.locks.covering(lock_root(path))
+    tokens = frozenset(lock.token for lock in covering if lock.token)
     return (entry.etag if entry else ""), tokens
 
 

@@ -13,6 +13,7 @@ from bridge.files.content import STANDALONE
 from bridge.files.path import Path
 from tests.files.model_tree import ModelTree
 from tests.files.vault import OpenNew, Vault, on_store
+from tests.tenants.credentials import as_credential, plain_name
 
 pytest.register_assert_rewrite("tests.files.script")
 
@@ -51,13 +52,13 @@ def vault(open_new: OpenNew, tmp_path: FilePath) -> Iterator[Vault]:
 @pytest.fixture
 def tree(request: pytest.FixtureRequest, tmp_path: FilePath) -> Iterator[FileTree]:
     """Every implementation of ``FileTree``, empty."""
-    name: str = request.param
+    name: str = plain_name(request.param)
     if name == "model":
-        yield ModelTree()
+        yield as_credential(request.param, ModelTree())
         return
     standalone = 1 if name.endswith(APART) else STANDALONE
     with on_store(name.removesuffix(APART), request)(tmp_path, standalone=standalone) as made:
-        yield made.tree()
+        yield as_credential(request.param, made.tree())
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from bridge.files.errors import (
 from bridge.files.path import Path
 from tests.files.script import drain, names, path, read, run, snapshot, write
 
-MORE_TREES = ["storj", "storj apart"]
+MORE_TREES = ["storj", "storj apart", "model by rights", "memory confined"]
 
 SCRIPTS = {
     "an empty tree": "folder /, list /, none /a, stat /a/b want no-such-file",

@@ -12,6 +12,7 @@ from bridge.state.api import Locks
 from bridge.state.database import open_state
 from tests.files.model_tree import ModelTree
 from tests.files.vault import on_store
+from tests.tenants.credentials import CONFINED, as_credential, locks_beside, plain_name
 from tests.webdav.client import Client
 from tests.webdav.server import Running, running
 
@@ -31,24 +32,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tree" in metafunc.fixturenames:
         only = metafunc.config.getoption("--store")
         more = getattr(metafunc.module, "MORE_TREES", ())
-        trees = [only] if only else ["model", "memory", *more]
+        trees = [only] if only else ["model", "memory", f"model{CONFINED}", *more]
         metafunc.parametrize("tree", trees, indirect=True)
 
 
 @pytest.fixture
 def tree(request: pytest.FixtureRequest, tmp_path: FilePath) -> Iterator[FileTree]:
-    if request.param == "model":
-        yield ModelTree()
+    name = plain_name(request.param)
+    if name == "model":
+        yield as_credential(request.param, ModelTree())
         return
     folder = tmp_path / "vault"
     folder.mkdir()
-    with on_store(request.param, request)(folder) as vault:
-        yield vault.tree()
+    with on_store(name, request)(folder) as vault:
+        yield as_credential(request.param, vault.tree())
 
 
 @pytest.fixture
 def server(tree: FileTree, locks: Locks) -> Iterator[Running]:
-    with running(tree, locks) as server:
+    with running(tree, locks_beside(tree, locks)) as server:
         yield server
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.tools import require_tool
 from tests.webdav.server import Running
 
-MORE_TREES = ["storj"]
+MORE_TREES = ["storj", "memory confined", "model by rights"]
 SUITES = {"basic": 16, "copymove": 13, "props": 30, "locks": 41, "http": 4}
 
 

@@ -1,0 +1,293 @@
+"""What a credential may do with its tenant's tree, and the folder that is all it sees of it.
+
+``ConfinedTree`` and ``ConfinedLocks`` stand between a door and what the tenant has. A credential's
+path is mapped to the tenant's in one place, and nothing of the tenant's paths comes back: an error
+from below is raised anew with words of its own. Storj holds a credential to its rights too, but not
+to its folder, since the keys of what lies in a folder share no prefix: only this module does that.
+
+No method goes on to the tree before the rights to all that it may have to do are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from bridge.files import errors
+from bridge.files.api import ROOT, Buffer, Entry, FileTree, Guard, Reader, Usage, Writer, no_guard
+from bridge.files.path import DEPTH_LIMIT, Path
+from bridge.store.closing import Closing
+from bridge.tenants.api import Right
+from bridge.tenants.discreet import discreet
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_RIGHTS = {
+    Right.READ: "read",
+    Right.WRITE: "write",
+    Right.LIST: "list folders",
+    Right.DELETE: "delete or replace",
+}
+
+
+def folder_path(root: str) -> Path:
+    """The path of a credential's root folder, which is kept as text: ``/`` or ``/a/b``."""
+    return Path(tuple(name for name in root.split("/") if name))
+
+
+def require(rights: Right, *needed: Right) -> None:
+    """Raise NotAllowed unless all that is ``needed`` is among ``rights``."""
+    for right in needed:
+        if right not in rights:
+            raise errors.NotAllowed(f"this credential may not {_RIGHTS[right]}")
+
+
+def _as_seen(
+    method: Callable[Concatenate[ConfinedTree, _P], _R],
+) -> Callable[Concatenate[ConfinedTree, _P], _R]:
+    """Let no error of the tree below tell where the root lies."""
+
+    @wraps(method)
+    def call(tree: ConfinedTree, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with discreet(tree.root):
+            return method(tree, *args, **kwargs)
+
+    return call
+
+
+class ConfinedTree:
+    """The part of ``tree`` at and below ``root``, by ``rights``: a ``FileTree`` of its own.
+
+    Its root can be neither deleted, moved nor replaced, and shows neither name nor properties. When
+    somebody else has removed it, or put a file there, it is NoSuchFile until a folder is there.
+    """
+
+    def __init__(self, tree: FileTree, rights: Right, root: Path = ROOT) -> None:
+        self.root = root
+        self.rights = rights
+        self._tree = tree
+
+    @_as_seen
+    def stat(self, path: Path) -> Entry:
+        """See ``FileTree.stat``. Needs any right at all; properties are shown as by theirs."""
+        if not self.rights:
+            raise errors.NotAllowed("this credential may do nothing")
+        entry = self._folder() if path.is_root else self._tree.stat(self._below(path))
+        return entry if self._sees_properties else replace(entry, properties={})
+
+    @_as_seen
+    def list(self, path: Path) -> Iterator[Entry]:
+        """See ``FileTree.list``. Needs LIST."""
+        require(self.rights, Right.LIST)
+        self._require_root(path)
+        entries = self._tree.list(self._below(path))
+        return entries if self.root.is_root else self._listed(entries)
+
+    @_as_seen
+    def open(
+        self, path: Path, offset: int = 0, length: int | None = None, *, etag: str | None = None
+    ) -> Reader:
+        """See ``FileTree.open``. Needs READ."""
+        require(self.rights, Right.READ)
+        self._require_root(path)
+        if path.is_root:
+            raise errors.IsDirectory("the root is a folder")
+        reader = self._tree.open(self._below(path), offset, length, etag=etag)
+        return reader if self.root.is_root else _SeenReader(reader, self.root)
+
+    @_as_seen
+    def create(
+        self,
+        path: Path,
+        *,
+        size: int | None = None,
+        content_type: str = "",
+        mtime: float | None = None,
+    ) -> Writer:
+        """See ``FileTree.create``. Needs WRITE, and DELETE where a file is replaced."""
+        require(self.rights, Right.WRITE)
+        if path.is_root:
+            raise errors.RootRefused("the root cannot be replaced by a file")
+        full = self._below(path)
+        self._require_free(full)
+        writer = self._tree.create(full, size=size, content_type=content_type, mtime=mtime)
+        return _SeenWriter(self, writer)
+
+    @_as_seen
+    def mkdir(self, path: Path, guard: Guard = no_guard) -> Entry:
+        """See ``FileTree.mkdir``. Needs WRITE."""
+        require(self.rights, Right.WRITE)
+        if path.is_root:
+            try:
+                self._require_root(path)
+            except errors.NoSuchFile as error:
+                raise errors.NoSuchParent("the root is no more") from error
+            raise errors.AlreadyExists("the root is there already")
+        return self._tree.mkdir(self._below(path), guard)
+
+    @_as_seen
+    def delete(self, path: Path, guard: Guard = no_guard) -> None:
+        """See ``FileTree.delete``. Needs DELETE."""
+        require(self.rights, Right.DELETE)
+        self._refuse_root(path)
+        self._tree.delete(self._below(path), guard)
+
+    @_as_seen
+    def move(self, src: Path, dst: Path, *, overwrite: bool, guard: Guard = no_guard) -> bool:
+        """See ``FileTree.move``. Needs READ, WRITE and DELETE."""
+        require(self.rights, Right.READ, Right.WRITE, Right.DELETE)
+        self._refuse_root(src, dst)
+        return self._tree.move(self._below(src), self._below(dst), overwrite=overwrite, guard=guard)
+
+    @_as_seen
+    def copy(
+        self,
+        src: Path,
+        dst: Path,
+        *,
+        overwrite: bool,
+        recursive: bool = True,
+        guard: Guard = no_guard,
+    ) -> bool:
+        """See ``FileTree.copy``. Needs READ and WRITE, and DELETE where something is replaced."""
+        require(self.rights, Right.READ, Right.WRITE)
+        self._refuse_root(src, dst)
+        here, there = self._below(src), self._below(dst)
+        if overwrite:
+            self._require_free(there)
+            guard = self.guarded(guard)
+        return self._tree.copy(here, there, overwrite=overwrite, recursive=recursive, guard=guard)
+
+    @_as_seen
+    def set_properties(
+        self,
+        path: Path,
+        *,
+        set: Mapping[str, str] = {},  # noqa: A002 - RFC 4918's own word
+        remove: frozenset[str] = frozenset(),
+        mtime: float | None = None,
+        guard: Guard = no_guard,
+    ) -> Entry:
+        """See ``FileTree.set_properties``. Needs WRITE."""
+        require(self.rights, Right.WRITE)
+        self._refuse_root(path)
+        entry = self._tree.set_properties(
+            self._below(path), set=set, remove=remove, mtime=mtime, guard=guard
+        )
+        return entry if self._sees_properties else replace(entry, properties={})
+
+    @_as_seen
+    def properties(self, path: Path) -> Mapping[str, str]:
+        """See ``FileTree.properties``. Needs READ or LIST."""
+        if not self._sees_properties:
+            raise errors.NotAllowed("this credential may neither read nor list")
+        self._require_root(path)
+        return {} if path.is_root else self._tree.properties(self._below(path))
+
+    @_as_seen
+    def usage(self, path: Path = ROOT) -> Usage:
+        """See ``FileTree.usage``. Needs LIST."""
+        require(self.rights, Right.LIST)
+        self._require_root(path)
+        return self._tree.usage(self._below(path))
+
+    def guarded(self, guard: Guard) -> Guard:
+        """``guard``, and at the same moment: whoever may not delete replaces nothing."""
+
+        def both(entry: Entry | None) -> None:
+            guard(entry)
+            if entry is not None:
+                require(self.rights, Right.DELETE)
+
+        return both
+
+    @property
+    def _sees_properties(self) -> bool:
+        return bool(self.rights & (Right.READ | Right.LIST))
+
+    def _below(self, path: Path) -> Path:
+        """The tenant's path of one of the credential's: the only place where one is made."""
+        names = self.root.names + path.names
+        if len(names) > DEPTH_LIMIT:
+            raise errors.InvalidPath("the path is too deep")
+        return Path(names)
+
+    def _folder(self) -> Entry:
+        """The root as the credential sees it. Raises NoSuchFile unless a folder is there."""
+        entry = self._tree.stat(self.root)
+        if not entry.is_directory:
+            raise errors.NoSuchFile("the root is no more")
+        return entry if self.root.is_root else Entry("", is_directory=True, mtime=entry.mtime)
+
+    def _require_root(self, path: Path) -> None:
+        """Where ``path`` is the root: raise NoSuchFile unless that is there."""
+        if path.is_root and not self.root.is_root:
+            self._folder()
+
+    def _refuse_root(self, *paths: Path) -> None:
+        """Raise RootRefused where one of them is the root, NoSuchFile when that is no more."""
+        for path in paths:
+            self._require_root(path)
+            if path.is_root:
+                raise errors.RootRefused("the root cannot be changed, moved, copied or replaced")
+
+    def _require_free(self, full: Path) -> None:
+        """Whoever may not delete is told before a body comes; the guard asks again."""
+        if Right.DELETE in self.rights:
+            return
+        try:
+            self._tree.stat(full)
+        except errors.NoSuchFile:
+            return
+        require(self.rights, Right.DELETE)
+
+    def _listed(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        with discreet(self.root):
+            yield from entries
+
+
+class _SeenReader(Closing):
+    """A ``Reader`` whose errors tell nothing of the tenant's paths."""
+
+    def __init__(self, inner: Reader, root: Path) -> None:
+        self._inner = inner
+        self._root = root
+
+    @property
+    def entry(self) -> Entry:
+        """The file whose content this is."""
+        return self._inner.entry
+
+    def read(self, size: int) -> Buffer:
+        """See ``Reader``."""
+        with discreet(self._root):
+            return self._inner.read(size)
+
+    def close(self) -> None:
+        """See ``Reader``."""
+        self._inner.close()
+
+
+class _SeenWriter:
+    """A ``Writer`` that replaces only what its credential may, and tells no tenant's path."""
+
+    def __init__(self, tree: ConfinedTree, inner: Writer) -> None:
+        self._tree = tree
+        self._inner = inner
+
+    def write(self, data: Buffer) -> None:
+        """See ``Writer``."""
+        with discreet(self._tree.root):
+            self._inner.write(data)
+
+    def commit(self, guard: Guard = no_guard) -> tuple[Entry, bool]:
+        """See ``Writer``. Raises NotAllowed too."""
+        with discreet(self._tree.root):
+            return self._inner.commit(self._tree.guarded(guard))
+
+    def abort(self) -> None:
+        """See ``Writer``."""
+        self._inner.abort()

@@ -1,0 +1,38 @@
+"""Trees and locks as credentials have them, for suites that run on those of a tenant too."""
+
+from __future__ import annotations
+
+from bridge.files.api import ROOT, FileTree
+from bridge.files.path import Path
+from bridge.state.api import Locks
+from bridge.tenants.api import ALL_RIGHTS
+from bridge.tenants.confined import ConfinedTree
+from bridge.tenants.confined_locks import ConfinedLocks
+
+BY_RIGHTS = " by rights"
+"""Ends the name of a tree that is used by a credential with all rights to all of it."""
+
+CONFINED = " confined"
+"""Ends the name of a tree of which a credential sees one folder."""
+
+FOLDER = Path(("a", "b"))
+"""That folder. It is called like others that tests make, so that a path taken twice is found."""
+
+
+def plain_name(name: str) -> str:
+    """The name of a tree without what is said of the credential."""
+    return name.removesuffix(BY_RIGHTS).removesuffix(CONFINED)
+
+
+def as_credential(name: str, tree: FileTree) -> FileTree:
+    """``tree`` as the credential sees it that ``name`` tells of."""
+    if name.endswith(CONFINED):
+        tree.mkdir(FOLDER.parent)
+        tree.mkdir(FOLDER)
+        return ConfinedTree(tree, ALL_RIGHTS, FOLDER)
+    return ConfinedTree(tree, ALL_RIGHTS, ROOT) if name.endswith(BY_RIGHTS) else tree
+
+
+def locks_beside(tree: FileTree, locks: Locks) -> Locks:
+    """A tenant's ``locks`` for whoever has ``tree``."""
+    return ConfinedLocks(locks, tree.rights, tree.root) if isinstance(tree, ConfinedTree) else locks
