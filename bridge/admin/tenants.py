@@ -1,0 +1,74 @@
+"""Tenants: made, listed, shown, suspended, resumed, limited, deleted."""
+
+from __future__ import annotations
+
+from bridge.admin.asked import Answer, Asked, answer
+from bridge.admin.models import (
+    Nothing,
+    Purge,
+    QuotaToSet,
+    TenantMade,
+    TenantOutput,
+    TenantShown,
+    TenantsOutput,
+    TenantToMake,
+    UsedOutput,
+)
+from bridge.tenants.api import Administration, NoSuchTenant
+
+
+def create(administration: Administration, _asked: Asked, sent: TenantToMake) -> Answer:
+    """Make one; what opens its vault without the bridge is in this answer only."""
+    root, own = sent.root_grant, sent.own_grant
+    made = administration.create_tenant(
+        sent.id,
+        bucket=sent.bucket,
+        quota=sent.quota,
+        partner=sent.partner,
+        root_grant=None if root is None else root.get_secret_value(),
+        own_grant=None if own is None else own.get_secret_value(),
+    )
+    shown = TenantMade(
+        tenant=TenantOutput.of(made.tenant),
+        recovery_identity=made.recovery_identity,
+        recovery_grant=made.recovery_grant,
+    )
+    return answer(shown, 201, location=f"/tenants/{made.tenant.id}")
+
+
+def every(administration: Administration, _asked: Asked, _sent: Nothing) -> Answer:
+    """All."""
+    tenants = [TenantOutput.of(tenant) for tenant in administration.tenants()]
+    return answer(TenantsOutput(tenants=tenants))
+
+
+def show(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
+    """One, and what it holds."""
+    tenant = TenantOutput.of(administration.tenant(asked.tenant))
+    used = UsedOutput.of(administration.used(asked.tenant))
+    return answer(TenantShown(tenant=tenant, used=used))
+
+
+def suspend(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
+    """Let nobody sign in."""
+    return answer(TenantOutput.of(administration.suspend(asked.tenant)))
+
+
+def resume(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
+    """Let its credentials work again."""
+    return answer(TenantOutput.of(administration.resume(asked.tenant)))
+
+
+def set_quota(administration: Administration, asked: Asked, sent: QuotaToSet) -> Answer:
+    """Limit what it may hold."""
+    return answer(TenantOutput.of(administration.set_quota(asked.tenant, sent.quota)))
+
+
+def delete(administration: Administration, asked: Asked, sent: Purge) -> Answer:
+    """Remove it; while there is something left to do, it is shown as being deleted."""
+    administration.delete_tenant(asked.tenant, purge=sent.purge)
+    try:
+        administration.tenant(asked.tenant)
+    except NoSuchTenant:
+        return Answer(204)
+    return Answer(202)

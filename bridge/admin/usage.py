@@ -1,0 +1,54 @@
+"""Usage: by day in JSON; by month in CSV, the figures a revenue share is reckoned from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from bridge.admin.asked import CSV, Answer, Asked, answer
+from bridge.admin.models import DayOutput, DaysOutput, Period, TenantUsage, UsedOutput
+from bridge.tenants.api import Administration, UsageDay
+
+COLUMNS = ("month", "tenant", "bucket", "partner", "byte_hours", "down", "up", "requests")
+"""Of the CSV. Bytes; ``byte_hours`` of ciphertext stored, rounded to whole ones."""
+
+
+def every(administration: Administration, asked: Asked, sent: Period) -> Answer:
+    """Of all tenants."""
+    days = administration.usage(first=sent.first, last=sent.last)
+    if asked.csv:
+        return Answer(200, by_month(days), CSV)
+    return answer(DaysOutput(days=list(map(DayOutput.of, days))))
+
+
+def of_tenant(administration: Administration, asked: Asked, sent: Period) -> Answer:
+    """Of one, and what it holds."""
+    tenant = administration.tenant(asked.tenant)
+    days = administration.usage(asked.tenant, first=sent.first, last=sent.last)
+    if asked.csv:
+        return Answer(200, by_month(days), CSV)
+    used = UsedOutput.of(administration.used(asked.tenant))
+    shown = TenantUsage(quota=tenant.quota, used=used, days=list(map(DayOutput.of, days)))
+    return answer(shown)
+
+
+def by_month(days: Iterable[UsageDay]) -> bytes:
+    """CSV (RFC 4180): a line for each month, tenant, bucket and partner, in this order."""
+    sums: dict[tuple[str, str, str, str], tuple[float, int, int, int]] = {}
+    for day in days:
+        key = (day.day[:7], day.tenant, day.bucket, day.partner)
+        stored, down, up, requests = sums.get(key, (0.0, 0, 0, 0))
+        sums[key] = (
+            stored + day.byte_hours,
+            down + day.down,
+            up + day.up,
+            requests + day.requests,
+        )
+    out = io.StringIO()
+    lines = csv.writer(out)
+    lines.writerow(COLUMNS)
+    for key in sorted(sums):
+        stored, down, up, requests = sums[key]
+        lines.writerow([*key, round(stored), down, up, requests])
+    return out.getvalue().encode()
