@@ -16,11 +16,11 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from bridge.files import errors
-from bridge.files.api import ROOT, Buffer, Entry, FileTree, Guard, Reader, Usage, Writer, no_guard
+from bridge.files.api import ROOT, Entry, FileTree, Guard, Reader, Usage, Writer, no_guard
 from bridge.files.path import DEPTH_LIMIT, Path
-from bridge.store.closing import Closing
+from bridge.state.api import Lock, LockConflict, Locks
 from bridge.tenants.api import Right
-from bridge.tenants.discreet import discreet
+from bridge.tenants.discreet import DiscreetReader, DiscreetWriter, discreet
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -96,7 +96,7 @@ class ConfinedTree:
         if path.is_root:
             raise errors.IsDirectory("the root is a folder")
         reader = self._tree.open(self._below(path), offset, length, etag=etag)
-        return reader if self.root.is_root else _SeenReader(reader, self.root)
+        return reader if self.root.is_root else DiscreetReader(reader, self.root)
 
     @_as_seen
     def create(
@@ -114,7 +114,7 @@ class ConfinedTree:
         full = self._below(path)
         self._require_free(full)
         writer = self._tree.create(full, size=size, content_type=content_type, mtime=mtime)
-        return _SeenWriter(self, writer)
+        return DiscreetWriter(writer, self.root, self._guarded)
 
     @_as_seen
     def mkdir(self, path: Path, guard: Guard = no_guard) -> Entry:
@@ -158,7 +158,7 @@ class ConfinedTree:
         here, there = self._below(src), self._below(dst)
         if overwrite:
             self._require_free(there)
-            guard = self.guarded(guard)
+            guard = self._guarded(guard)
         return self._tree.copy(here, there, overwrite=overwrite, recursive=recursive, guard=guard)
 
     @_as_seen
@@ -194,7 +194,7 @@ class ConfinedTree:
         self._require_root(path)
         return self._tree.usage(self._below(path))
 
-    def guarded(self, guard: Guard) -> Guard:
+    def _guarded(self, guard: Guard) -> Guard:
         """``guard``, and at the same moment: whoever may not delete replaces nothing."""
 
         def both(entry: Entry | None) -> None:
@@ -249,45 +249,74 @@ class ConfinedTree:
             yield from entries
 
 
-class _SeenReader(Closing):
-    """A ``Reader`` whose errors tell nothing of the tenant's paths."""
+class ConfinedLocks:
+    """The part of ``locks`` at and below ``root``: ``Locks`` of its own. Changing them needs WRITE.
 
-    def __init__(self, inner: Reader, root: Path) -> None:
-        self._inner = inner
-        self._root = root
+    They are kept by the tenant's paths, so that its credentials meet each other's. A lock of a
+    folder above is one of the root, whose token and owner are not told; of others beside the root
+    nothing is known.
+    """
 
-    @property
-    def entry(self) -> Entry:
-        """The file whose content this is."""
-        return self._inner.entry
+    def __init__(self, locks: Locks, rights: Right, root: Path = ROOT) -> None:
+        self._locks = locks
+        self._rights = rights
+        self._root = "" if root.is_root else str(root.canonical())
 
-    def read(self, size: int) -> Buffer:
-        """See ``Reader``."""
-        with discreet(self._root):
-            return self._inner.read(size)
+    def add(self, lock: Lock) -> None:
+        """See ``Locks.add``. Raises NotAllowed too."""
+        require(self._rights, Right.WRITE)
+        try:
+            self._locks.add(replace(lock, root=self._outer(lock.root)))
+        except LockConflict as conflict:
+            held = conflict.held
+        else:
+            return
+        raise LockConflict(self._shown(held))
 
-    def close(self) -> None:
-        """See ``Reader``."""
-        self._inner.close()
+    def get(self, token: str) -> Lock | None:
+        """See ``Locks.get``. A lock that is not within the root is unknown."""
+        lock = self._locks.get(token)
+        return None if lock is None or not self._is_within(lock) else self._shown(lock)
 
+    def refresh(self, token: str, timeout: int) -> Lock | None:
+        """See ``Locks.refresh``. Raises NotAllowed too."""
+        require(self._rights, Right.WRITE)
+        if self.get(token) is None:
+            return None
+        lock = self._locks.refresh(token, timeout)
+        return None if lock is None else self._shown(lock)
 
-class _SeenWriter:
-    """A ``Writer`` that replaces only what its credential may, and tells no tenant's path."""
+    def remove(self, token: str) -> bool:
+        """See ``Locks.remove``. Raises NotAllowed too."""
+        require(self._rights, Right.WRITE)
+        return self.get(token) is not None and self._locks.remove(token)
 
-    def __init__(self, tree: ConfinedTree, inner: Writer) -> None:
-        self._tree = tree
-        self._inner = inner
+    def covering(self, path: str, *, children: bool = False) -> list[Lock]:
+        """See ``Locks.covering``."""
+        found = self._locks.covering(self._outer(path), children=children)
+        return [self._shown(lock) for lock in found]
 
-    def write(self, data: Buffer) -> None:
-        """See ``Writer``."""
-        with discreet(self._tree.root):
-            self._inner.write(data)
+    def any(self) -> bool:
+        """See ``Locks.any``: whether the tenant has any."""
+        return self._locks.any()
 
-    def commit(self, guard: Guard = no_guard) -> tuple[Entry, bool]:
-        """See ``Writer``. Raises NotAllowed too."""
-        with discreet(self._tree.root):
-            return self._inner.commit(self._tree.guarded(guard))
+    def remove_below(self, path: str) -> None:
+        """See ``Locks.remove_below``."""
+        self._locks.remove_below(self._outer(path))
 
-    def abort(self) -> None:
-        """See ``Writer``."""
-        self._inner.abort()
+    def purge(self) -> int:
+        """See ``Locks.purge``: of the whole tenant."""
+        return self._locks.purge()
+
+    def _outer(self, path: str) -> str:
+        """The tenant's path of one of the credential's."""
+        return (self._root + path if path != "/" else self._root) or "/"
+
+    def _is_within(self, lock: Lock) -> bool:
+        return lock.root == self._root or lock.root.startswith(self._root + "/")
+
+    def _shown(self, lock: Lock) -> Lock:
+        if self._is_within(lock):
+            return replace(lock, root=lock.root[len(self._root) :] or "/")
+        # RFC 4918, section 15.8: a server may withhold what the principal is not to see.
+        return replace(lock, token="", root="/", owner="", principal="")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from bridge.files import errors
+from bridge.files.api import Buffer, Entry, Guard, Reader, Writer, no_guard
 from bridge.files.path import Path
+from bridge.store.closing import Closing
 
 _WORDS: Mapping[type[errors.FileError], str] = {
     errors.InvalidPath: "the path cannot be one",
@@ -50,3 +52,51 @@ def discreet(root: Path) -> Iterator[None]:
         if root.is_root:
             raise
         raise _reworded(error) from error
+
+
+class DiscreetReader(Closing):
+    """A ``Reader`` whose errors tell nothing of the tenant's paths."""
+
+    def __init__(self, inner: Reader, root: Path) -> None:
+        self._inner = inner
+        self._root = root
+
+    @property
+    def entry(self) -> Entry:
+        """The file whose content this is."""
+        return self._inner.entry
+
+    def read(self, size: int) -> Buffer:
+        """See ``Reader``."""
+        with discreet(self._root):
+            return self._inner.read(size)
+
+    def close(self) -> None:
+        """See ``Reader``."""
+        self._inner.close()
+
+
+class DiscreetWriter:
+    """A ``Writer`` whose errors tell nothing of the tenant's paths.
+
+    ``guarded`` makes the guard that is asked of the one that a commit comes with.
+    """
+
+    def __init__(self, inner: Writer, root: Path, guarded: Callable[[Guard], Guard]) -> None:
+        self._inner = inner
+        self._root = root
+        self._guarded = guarded
+
+    def write(self, data: Buffer) -> None:
+        """See ``Writer``."""
+        with discreet(self._root):
+            self._inner.write(data)
+
+    def commit(self, guard: Guard = no_guard) -> tuple[Entry, bool]:
+        """See ``Writer``. Raises NotAllowed too."""
+        with discreet(self._root):
+            return self._inner.commit(self._guarded(guard))
+
+    def abort(self) -> None:
+        """See ``Writer``."""
+        self._inner.abort()

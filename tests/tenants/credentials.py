@@ -6,8 +6,7 @@ from bridge.files.api import ROOT, FileTree
 from bridge.files.path import Path
 from bridge.state.api import Locks
 from bridge.tenants.api import ALL_RIGHTS
-from bridge.tenants.confined import ConfinedTree
-from bridge.tenants.confined_locks import ConfinedLocks
+from bridge.tenants.confined import ConfinedLocks, ConfinedTree
 
 BY_RIGHTS = " by rights"
 """Ends the name of a tree that is used by a credential with all rights to all of it."""

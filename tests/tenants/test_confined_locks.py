@@ -12,8 +12,7 @@ from bridge.files.path import Path
 from bridge.state.api import Lock, LockConflict, Locks
 from bridge.state.database import open_state
 from bridge.tenants.api import ALL_RIGHTS, Right
-from bridge.tenants.confined import folder_path
-from bridge.tenants.confined_locks import ConfinedLocks
+from bridge.tenants.confined import ConfinedLocks, folder_path
 
 
 @pytest.fixture
