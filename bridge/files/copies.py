@@ -19,6 +19,7 @@ from bridge.files.change import CALL_LIMIT
 from bridge.files.errors import DamagedFile
 from bridge.files.layout import RECORD
 from bridge.files.node import Node
+from bridge.files.reseal import reseal
 from bridge.files.vault import Vault
 from bridge.files.walk import Place
 from bridge.state.api import StateError
@@ -68,6 +69,7 @@ class Copies:
         )
         if vault.extras.has_any(record):
             return self._copy_apart(src, record, fresh, there, free=free)
+        reseal(vault, src)  # the copy has the source's record at first
         try:
             version = vault.acting.copy(src, there.key, if_absent=free).version
         except Exists:

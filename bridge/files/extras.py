@@ -50,23 +50,28 @@ class Extras:
         if record.spill is None:
             return record.properties
         try:
-            data = self._read(self._layout.spill(record.spill.key_id))
+            data = self.read(self._layout.spill(record.spill.key_id))
         except NotFound:
             raise DamagedFile("the properties stored for this are missing") from None
         if hashlib.sha256(data).digest() != record.spill.digest:
             raise DamagedFile("the properties stored for this do not match its record")
         return self._keys.open_spill(data)
 
-    def _read(self, key: str) -> bytes:
-        with self._store.get(key) as download:
-            data = bytearray(download.info.size)
+    def read(self, key: str, length: int | None = None) -> bytes:
+        """The first ``length`` bytes of a small object, or all. Raises NotFound."""
+        with self._store.get(key, 0, length) as download:
+            size = download.info.size
+            data = bytearray(size if length is None else min(size, length))
             view, filled = memoryview(data), 0
             while filled < len(data) and (count := download.readinto(view[filled:])):
                 filled += count
-        return bytes(data)
+        return bytes(data[:filled])
 
     def seal(self, record: Record, properties: Mapping[str, str]) -> tuple[Record, str]:
-        """The record with ``properties``, and it sealed; what does not fit spills over first."""
+        """The record with ``properties``, and it sealed; what does not fit spills over first.
+
+        Both under one key: who looks for what is under another need not open spills.
+        """
         size = sum(len(name.encode()) + len(value.encode()) for name, value in properties.items())
         if size > PROPERTIES_LIMIT:
             raise PropertiesTooLarge(
@@ -75,10 +80,11 @@ class Extras:
         whole = record
         if properties or record.properties or record.spill is not None:
             whole = replace(record, properties=properties, spill=None)
+        keys = self._keys.sealing()
         try:
-            return whole, self._keys.seal_record(whole)
+            return whole, keys.seal_record(whole)
         except TooLong:
-            data = self._keys.seal_spill(properties)
+            data = keys.seal_spill(properties)
             spill = SpillRef(self._random(ID_SIZE), hashlib.sha256(data).digest())
             upload = self._acting.put(self._layout.spill(spill.key_id))
             try:
@@ -88,7 +94,7 @@ class Extras:
                 upload.abort()
                 raise
             spilled = replace(record, properties={}, spill=spill)
-            return spilled, self._keys.seal_record(spilled)
+            return spilled, keys.seal_record(spilled)
 
     def discard(self, old: Record | None, *, kept: Record | None = None) -> None:
         """Remove what ``old``, which is gone from the store already, names and ``kept`` does not.

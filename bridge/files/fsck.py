@@ -19,6 +19,7 @@ from bridge.files.findings import Finding, Problem, Report
 from bridge.files.layout import id_bytes, id_text
 from bridge.files.path import Path
 from bridge.files.rebuild import rebuild_record
+from bridge.files.reseal import entry_place, reseal
 from bridge.files.survey import Survey
 from bridge.files.translate import translated
 from bridge.files.vault_tree import VaultTree
@@ -181,8 +182,10 @@ class Fsck:
         vault = self._vault
         path = self._lost_and_found().child(f"entry-{id_text(vault.new_id())}")
         place = vault.walker.place(path)
-        with vault.changes.hold(place, links=True) as change:
+        found = entry_place(vault, info.key)
+        with vault.changes.hold(place, read_only=[found], links=True) as change:
             change.begin()
+            reseal(vault, info.key)
             vault.store.move(info.key, place.key)
             change.became(place, vault.walker.read(place))
         return f"attached at {path}"

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bridge.crypto.errors import CryptoError
+from bridge.crypto.errors import CryptoError, Unconfirmed, UnknownKey
 from bridge.crypto.names import normalize
 from bridge.crypto.record import Kind, Record
 from bridge.crypto.vault import VaultKeys
 from bridge.files.api import Entry
 from bridge.files.layout import RECORD, Layout
-from bridge.store.api import ObjectInfo, ObjectStore
+from bridge.store.api import NotFound, ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -79,18 +79,36 @@ class Nodes:
         self.layout = layout
 
     def from_info(self, norm: str, info: ObjectInfo) -> Node:
-        """The node of an object found under the key of ``norm``; damaged when it does not open."""
+        """The node of an object found under the key of ``norm``; damaged when it does not open.
+
+        Raises Unconfirmed where it might open if the newest keyring were known.
+        """
         sealed = info.metadata.get(RECORD) if info.metadata is not None else None
         record = None
         if sealed is not None:
             try:
-                record = self.keys.open_record(sealed)
+                record = self._open(info.key, sealed)
+            except Unconfirmed:
+                raise
             except CryptoError as error:
                 log.warning("record does not open: %s: %s", info.key, error)
         if record is None:
             damaged = Entry(norm, is_directory=False, mtime=info.modified, damaged=True)
             return Node(norm, damaged, None, info.version)
         return Node(norm, entry_of(norm, record), record, info.version)
+
+    def _open(self, key: str, sealed: str) -> Record:
+        try:
+            return self.keys.open_record(sealed)
+        except UnknownKey:
+            # Listed long ago, and its key has left the keyring: it is under another one by now.
+            try:
+                now = self.store.stat(key).metadata
+            except NotFound:
+                now = None
+            if now is None or now.get(RECORD, sealed) == sealed:
+                raise
+            return self.keys.open_record(now[RECORD])
 
     def in_directory(self, directory: bytes, by: ObjectStore | None = None) -> Iterator[Node]:
         """Every node of a directory, straight from the store (or ``by``), in the store's order.

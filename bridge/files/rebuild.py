@@ -8,7 +8,7 @@ chunk is verified before the record is believed.
 from __future__ import annotations
 
 from bridge.crypto.body import CHUNK, HEADER_SIZE, SEALED_CHUNK, plain_size
-from bridge.crypto.errors import CryptoError
+from bridge.crypto.errors import CryptoError, Unconfirmed
 from bridge.crypto.record import Kind, Record
 from bridge.files.layout import RECORD
 from bridge.files.vault import Vault
@@ -40,6 +40,8 @@ def rebuild_record(vault: Vault, info: ObjectInfo) -> bool:
         )
         sealed = vault.keys.seal_record(record)
         vault.store.set_metadata(info.key, {RECORD: sealed}, info.version)
+    except Unconfirmed:
+        raise
     except (CryptoError, Damaged, NotFound, Changed):
         return False
     return True

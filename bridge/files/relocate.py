@@ -23,6 +23,7 @@ from bridge.files.errors import (
 from bridge.files.layout import RECORD
 from bridge.files.node import Node
 from bridge.files.path import Path
+from bridge.files.reseal import is_retired, reseal
 from bridge.files.vault import Vault
 from bridge.files.walk import Fate, Place
 from bridge.store.api import NotFound, StoreError, Unavailable
@@ -227,6 +228,7 @@ class Relocator:
             return
         vault = self._vault
         vault.may_remove(directory)
+        reseal(vault, there.key)  # since it may be put back
         vault.remove_directory(there.key, directory)
         change.became(there, None)
         try:
@@ -244,11 +246,12 @@ class Relocator:
     def _show_as(self, there: Place, here: Place, node: Node, record: Record) -> tuple[Record, str]:
         """Make the record at ``here`` show the new name, before it is moved to ``there``.
 
-        Until the move its shown name does not fit its place and is not used.
+        Until the move its shown name does not fit its place and is not used. What is under a
+        retired key is sealed anew: nothing under one may come where a rotation has looked already.
         """
         vault = self._vault
         wanted = vault.shown(record, there)
-        if wanted.shown_name == record.shown_name:
+        if wanted.shown_name == record.shown_name and not is_retired(vault, here.key):
             return record, node.version
         sealed_record, sealed = vault.extras.seal(wanted, vault.extras.properties(record))
         vault.acting.set_metadata(here.key, {RECORD: sealed}, node.version)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from bridge.crypto.errors import CryptoError
+from bridge.crypto.errors import CryptoError, Unconfirmed
 from bridge.files import errors
 from bridge.state import api as state
 from bridge.store import api as store
@@ -27,6 +27,7 @@ _MEANINGS: tuple[tuple[type[Exception], type[errors.FileError], str], ...] = (
     (state.LeaseBusy, errors.Busy, "somebody else is working on this; try again"),
     (state.StateFull, errors.StorageFull, "the disk of the state database is full"),
     (state.StateError, errors.StorageUnavailable, "the state database did not answer; try again"),
+    (Unconfirmed, errors.StorageUnavailable, "the newest keys are not known; try again"),
     (CryptoError, errors.DamagedFile, "what is stored here does not open"),
 )
 

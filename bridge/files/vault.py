@@ -12,7 +12,7 @@ from typing import Self
 from bridge.crypto.record import Kind, Record
 from bridge.crypto.vault import VaultKeys
 from bridge.files.cache import DirectoryCache
-from bridge.files.change import Changes, StaleError
+from bridge.files.change import CALL_LIMIT, Changes, StaleError
 from bridge.files.content import STANDALONE
 from bridge.files.errors import DamagedFile, NoSuchParent
 from bridge.files.extras import Extras
@@ -21,6 +21,7 @@ from bridge.files.node import Node, Nodes, entry_of
 from bridge.files.walk import Fate, Place, Walker
 from bridge.state.api import TreeState
 from bridge.store.api import Exists, NotFound, ObjectStore
+from bridge.store.deadline import deadline
 
 
 class Vault:
@@ -160,8 +161,9 @@ class Vault:
     def put_removed(self, directory: bytes) -> None:
         """Hand a directory that is linked nowhere to the reaper."""
         record = Record(kind=Kind.DIRECTORY, object_id=directory, created=self.clock())
-        upload = self.store.put(self.layout.removed(directory))
-        upload.commit({RECORD: self.keys.seal_record(record)})
+        with deadline(CALL_LIMIT):  # what is sealed must not come long after
+            upload = self.store.put(self.layout.removed(directory))
+            upload.commit({RECORD: self.keys.seal_record(record)})
 
     def shown(self, record: Record, place: Place) -> Record:
         """``record`` showing the name as ``place`` has it written."""
