@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntFlag
 from typing import Protocol
 
@@ -11,10 +11,12 @@ from typing import Protocol
 class Status(Enum):
     """What may be done with a tenant."""
 
+    CREATING = "being made"
+    """Its creation was interrupted; creating it again goes on."""
     ACTIVE = "active"
     SUSPENDED = "suspended"
     """Nobody can sign in; nothing is lost."""
-    DELETING = "deleting"
+    DELETING = "being deleted"
     """Its removal has begun, and will be ended after an interruption."""
 
 
@@ -83,8 +85,8 @@ class NewTenant:
     """What is shown once, when a tenant is made. ``recovery_grant``: "" where there is no Storj."""
 
     tenant: Tenant
-    recovery_identity: str
-    recovery_grant: str
+    recovery_identity: str = field(repr=False)
+    recovery_grant: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class NewCredential:
     """A credential and its secret, which is shown this once."""
 
     credential: Credential
-    secret: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class NewToken:
     """A token and its text, which is shown this once."""
 
     token: Token
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,105 @@
+"""What must be done until it succeeds, also after a crash and when the satellite is away.
+
+A change keeps its jobs in its own transaction. Whoever made it tries them at once; what fails, the
+service tries again, later each time. A job that is being done is put off, so that no other process
+takes it; should that one die, it comes due again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from bridge.crypto.errors import CryptoError
+from bridge.state.api import StateError
+from bridge.store.api import StoreError
+from bridge.store.storj.refusals import GrantError
+from bridge.tenants.api import TenantError
+from bridge.tenants.records import Job, Records
+
+log = logging.getLogger(__name__)
+
+CLAIM = 120.0
+"""Seconds for which a job that is being done is put off; long ones put it off again."""
+
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 900.0
+"""Seconds until a job that failed is tried again: twice as long each time."""
+
+REVOKE = "revoke"
+COPY = "copy"
+DELETE = "delete"
+
+FAILURES = (StoreError, StateError, GrantError, CryptoError, TenantError)
+
+Work = Callable[[Job, Callable[[], None]], None]
+"""Does a job; the second argument is called now and then while that takes long."""
+
+
+def new_job(kind: str, tenant_id: str, sealed: bytes = b"") -> Job:
+    """A job that is due at once."""
+    return Job(secrets.token_hex(16), kind, tenant_id, sealed, 0.0, 0, "")
+
+
+class Jobs:
+    """Does jobs. ``work``: how each kind is done; it raises one of FAILURES."""
+
+    def __init__(
+        self,
+        records: Records,
+        work: Mapping[str, Work],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._records = records
+        self._work = work
+        self._clock = clock
+
+    def run_due(self, stopped: Callable[[], bool] = lambda: False) -> int:
+        """Do what is due; how many were done. Raises StateError."""
+        done = 0
+        for job in self._records.due_jobs():
+            if stopped():
+                break
+            done += self.run(job)
+        return done
+
+    def run_for(self, tenant_id: str) -> list[Job]:
+        """Try all that is to be done for a tenant, due or not; returns what is left of it."""
+        for job in self._records.jobs_of(tenant_id):
+            self.run(job)
+        return self._records.jobs_of(tenant_id)
+
+    def run(self, job: Job) -> bool:
+        """Do one, unless another process does; whether it is done now. Raises StateError."""
+        claimed = job
+
+        def claim() -> bool:
+            nonlocal claimed
+            later = replace(claimed, due=self._clock() + CLAIM)
+            if not self._records.put_off(claimed, later):
+                return False
+            claimed = later
+            return True
+
+        def go_on() -> None:
+            if claimed.due - self._clock() < CLAIM / 2:
+                claim()
+
+        if not claim():
+            return False
+        try:
+            self._work[job.kind](job, go_on)
+        except FAILURES as error:
+            # The words of an error may name tenants and buckets, never a secret.
+            log.warning("%s of tenant %s: trying again later: %s", job.kind, job.tenant, error)
+            pause = min(FIRST_PAUSE * 2.0 ** min(job.tries, 20), LONGEST_PAUSE)
+            later = replace(
+                claimed, due=self._clock() + pause, tries=job.tries + 1, note=str(error)
+            )
+            self._records.put_off(claimed, later)
+            return False
+        self._records.drop_job(job.id)
+        return True

@@ -1,0 +1,420 @@
+"""What operators do with tenants, on a real state database and a real store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bridge.crypto.keyring import Kek
+from bridge.state.database import DatabaseState, open_state
+from bridge.store.api import ObjectStore, Unavailable
+from bridge.store.memory import MemoryStore
+from bridge.tenants.api import (
+    ALL_RIGHTS,
+    AlreadyThere,
+    Invalid,
+    NoSuchCredential,
+    NoSuchTenant,
+    NoSuchToken,
+    NotForTenant,
+    Right,
+    Status,
+    Tenant,
+    TenantError,
+)
+from bridge.tenants.bucket_copy import read_copy
+from bridge.tenants.recover import Recovery
+from bridge.tenants.service import TenantService
+from bridge.tenants.sign_in import SignIn
+from bridge.tenants.vault import Keyrings
+from tests.store.objects import keys, read
+
+KEK = Kek(bytes(range(32)))
+
+
+@dataclass
+class Storage:
+    """One store in memory whose grants are words; ``revoked`` are those taken back."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    revoked: list[tuple[str, str]] = field(default_factory=list)
+    away: bool = False
+
+    def bucket_for(self, wanted: str | None) -> str:
+        return wanted or "bucket"
+
+    def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
+        return own or f"{root}/{tenant.id}/{os.urandom(4).hex()}"
+
+    def credential_grant(
+        self, tenant: Tenant, grant: str, rights: Right, expires: float | None
+    ) -> str:
+        return f"{grant}/{int(rights)}/{os.urandom(4).hex()}"
+
+    def recovery_grant(self, tenant: Tenant, grant: str) -> str:
+        return f"{grant}/recovery"
+
+    def revoke(self, tenant: Tenant, ancestor: str, grant: str) -> None:
+        if self.away:
+            raise Unavailable("the satellite does not answer")
+        self.revoked.append((ancestor, grant))
+
+    def open(self, tenant: Tenant, grant: str) -> ObjectStore:
+        return _Kept(self.store)
+
+
+class _Kept(MemoryStore):
+    """The same store, which closing leaves open."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.__dict__ = store.__dict__
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def storage() -> Storage:
+    return Storage()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[DatabaseState]:
+    opened = open_state(tmp_path / "state.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def service(state: DatabaseState, storage: Storage) -> TenantService:
+    return TenantService(state, storage, (KEK,))
+
+
+@pytest.fixture
+def sign_in(service: TenantService) -> SignIn:
+    return SignIn(service.records)
+
+
+def _lets_in(sign_in: SignIn, username: str, secret: str) -> bool:
+    return sign_in.authenticate(username, secret, "192.0.2.1") is not None
+
+
+def test_a_tenant_is_made_with_its_vault(service: TenantService, storage: Storage) -> None:
+    made = service.create_tenant("acme", quota=1_000, partner="partner/1.0", root_grant="root")
+    assert made.tenant == service.tenant("acme")
+    assert (made.tenant.status, made.tenant.quota) == (Status.ACTIVE, 1_000)
+    assert made.recovery_identity.startswith("AGE-SECRET-KEY-1")
+    assert made.recovery_grant.startswith("root/acme/")
+    assert {".bridge/acme/keyring/1", ".bridge/acme/tenant", "acme/recovery/1.age"} == set(
+        keys(storage.store.list("", recursive=True))
+    )
+    number, sealed = Keyrings(storage.store, (KEK,), "acme").newest_sealed()
+    row = service.records.tenant("acme")
+    assert (row.keyring, row.sealed_keyring) == (number, sealed)
+
+
+@pytest.mark.parametrize("name", ["", "Acme", "a.b", "-a", "a" * 64, "ä", "a/b", "..", "a\0"])
+def test_a_name_that_cannot_be_is_refused(service: TenantService, name: str) -> None:
+    with pytest.raises(Invalid):
+        service.create_tenant(name, root_grant="root")
+
+
+def test_a_tenant_is_not_made_twice(service: TenantService) -> None:
+    service.create_tenant("acme", root_grant="root")
+    before = service.records.tenant("acme")
+    with pytest.raises(AlreadyThere):
+        service.create_tenant("acme", root_grant="root")
+    assert service.records.tenant("acme") == before
+
+
+def test_a_vault_that_the_database_does_not_know_is_left_alone(
+    service: TenantService, storage: Storage
+) -> None:
+    Keyrings(storage.store, (KEK,), "acme").open(create=True)
+    before = set(keys(storage.store.list("", recursive=True)))
+    with pytest.raises(AlreadyThere, match="recover"):
+        service.create_tenant("acme", root_grant="root")
+    assert service.tenants() == []
+    assert set(keys(storage.store.list("", recursive=True))) == before
+
+
+def test_an_interrupted_creation_is_begun_anew(
+    service: TenantService, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was shown the identity that the vault was made with: there is a new vault."""
+    with monkeypatch.context() as patched:
+        patched.setattr(service.records, "set_keyring", _crash)
+        with pytest.raises(_CrashError):
+            service.create_tenant("acme", root_grant="root")
+    assert service.tenant("acme").status is Status.CREATING
+    before = read(storage.store, ".bridge/acme/keyring/1")
+    with pytest.raises(NotForTenant):
+        service.create_credential("acme")
+    made = service.create_tenant("acme", root_grant="root")
+    assert made.tenant.status is Status.ACTIVE
+    stored = keys(storage.store.list("", recursive=True))
+    assert set(stored) == {".bridge/acme/keyring/1", ".bridge/acme/tenant", "acme/recovery/1.age"}
+    assert read(storage.store, ".bridge/acme/keyring/1") != before
+
+
+class _CrashError(Exception):
+    pass
+
+
+def _crash(*_: object) -> None:
+    raise _CrashError
+
+
+def test_a_credential_signs_in_with_what_it_may_do(service: TenantService, sign_in: SignIn) -> None:
+    service.create_tenant("acme", root_grant="root")
+    made = service.create_credential(
+        "acme", "backup", rights=Right.READ | Right.LIST, root="/a/b c/", expires=time.time() + 60
+    )
+    assert made.credential.name == "acme.backup"
+    assert sign_in.authenticate("acme.backup", made.secret, "") == made.credential
+    assert made.credential.root == "/a/b c"
+    first = service.create_credential("acme")
+    assert sign_in.authenticate("acme", first.secret, "") == first.credential
+    assert first.credential.rights == ALL_RIGHTS
+    assert service.credentials("acme") == [first.credential, made.credential]
+
+
+def test_nothing_else_signs_in(service: TenantService, sign_in: SignIn) -> None:
+    service.create_tenant("acme", root_grant="root")
+    service.create_tenant("other", root_grant="root")
+    secret = service.create_credential("acme", "backup").secret
+    for username in ("acme", "acme.", "acme.backup.", "other.backup", "ACME.backup", "", "acme.\0"):
+        assert not _lets_in(sign_in, username, secret), username
+    for wrong in ("", secret[:-1], secret + " ", secret.upper(), "\udcff"):
+        assert not _lets_in(sign_in, "acme.backup", wrong)
+    assert _lets_in(sign_in, "acme.backup", secret)
+
+
+def test_what_has_expired_or_is_suspended_does_not_sign_in(
+    state: DatabaseState, storage: Storage
+) -> None:
+    now = 1_000_000.0
+    service = TenantService(state, storage, (KEK,), clock=lambda: now)
+    sign_in = SignIn(service.records, clock=lambda: now)
+    service.create_tenant("acme", root_grant="root")
+    secret = service.create_credential("acme", expires=now + 60).secret
+    assert _lets_in(sign_in, "acme", secret)
+    service.suspend("acme")
+    assert not _lets_in(sign_in, "acme", secret)
+    service.resume("acme")
+    assert _lets_in(sign_in, "acme", secret)
+    now += 60
+    assert not _lets_in(sign_in, "acme", secret)
+    with pytest.raises(Invalid):
+        service.create_credential("acme", "late", expires=now)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"label": "a b"},
+        {"label": ".a"},
+        {"label": "a" * 129},
+        {"label": "a:b"},
+        {"root": "a"},
+        {"root": "/a/../b"},
+        {"root": "/a\0"},
+        {"root": "/" + "n" * 256},
+        {"rights": Right(0)},
+    ],
+)
+def test_a_credential_that_cannot_be_is_refused(
+    service: TenantService, arguments: dict[str, object]
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    with pytest.raises(Invalid):
+        service.create_credential("acme", **arguments)  # type: ignore[arg-type]
+    assert service.credentials("acme") == []
+
+
+def test_a_revoked_credential_is_gone_and_its_grant_worthless(
+    service: TenantService, storage: Storage, sign_in: SignIn
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    secret = service.create_credential("acme", "a").secret
+    kept = service.create_credential("acme", "b").secret
+    service.revoke_credential("acme", "a")
+    assert not _lets_in(sign_in, "acme.a", secret)
+    assert _lets_in(sign_in, "acme.b", kept)
+    ((ancestor, grant),) = storage.revoked
+    assert grant.startswith(f"{ancestor}/")
+    with pytest.raises(NoSuchCredential):
+        service.revoke_credential("acme", "a")
+
+
+def test_a_revocation_is_tried_until_the_satellite_answers(
+    service: TenantService, storage: Storage, sign_in: SignIn
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    secret = service.create_credential("acme").secret
+    storage.away = True
+    service.revoke_credential("acme")
+    assert not _lets_in(sign_in, "acme", secret)
+    (left,) = service.jobs_left("acme")
+    assert "does not answer" in left.note
+    storage.away = False
+    assert service.jobs.run_for("acme") == []
+    assert len(storage.revoked) == 1
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_deleted_tenant_leaves_what_was_asked(
+    service: TenantService, storage: Storage, sign_in: SignIn, purge: bool
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    service.create_tenant("other", root_grant="root")
+    secret = service.create_credential("acme").secret
+    token = service.create_token("cloud", tenant_id="acme")
+    others = service.create_credential("other").secret
+    service.delete_tenant("acme", purge=purge)
+    with pytest.raises(NoSuchTenant):
+        service.tenant("acme")
+    assert not _lets_in(sign_in, "acme", secret)
+    assert service.token(token.text) is None
+    assert len(storage.revoked) == 1
+    left = {key for key in keys(storage.store.list("", recursive=True)) if "acme" in key}
+    assert left == (set() if purge else {".bridge/acme/keyring/1", "acme/recovery/1.age"})
+    assert _lets_in(sign_in, "other", others)
+
+
+def test_a_deletion_that_was_interrupted_goes_on(
+    service: TenantService, storage: Storage, state: DatabaseState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    service.create_credential("acme")
+    with monkeypatch.context() as patched:
+        patched.setattr(service.records, "drop_tenant", _crash)
+        with pytest.raises(_CrashError):
+            service.delete_tenant("acme", purge=True)
+    assert service.tenant("acme").status is Status.DELETING
+    with pytest.raises(NotForTenant):
+        service.resume("acme")
+    later = TenantService(state, storage, (KEK,), clock=lambda: time.time() + 1_000)
+    later.jobs.run_due()
+    assert later.tenants() == []
+    assert list(storage.store.list("", recursive=True)) == []
+
+
+def test_tokens_open_until_they_end(service: TenantService) -> None:
+    service.create_tenant("acme", root_grant="root")
+    operators = service.create_token("me")
+    its = service.create_token("cloud", tenant_id="acme", expires=time.time() + 60)
+    assert service.token(operators.text) == operators.token
+    assert service.token(its.text) == its.token
+    assert its.token.tenant == "acme"
+    assert service.tokens() == [operators.token, its.token]
+    for wrong in (
+        "",
+        "sbt_",
+        its.text[:-1],
+        its.text.replace("sbt_", ""),
+        "sbt_\0_x",
+        "sbt_x_\udcff",
+    ):
+        assert service.token(wrong) is None
+    service.revoke_token(its.token.id)
+    assert service.token(its.text) is None
+    with pytest.raises(NoSuchToken):
+        service.revoke_token(its.token.id)
+    with pytest.raises(NoSuchTenant):
+        service.create_token("x", tenant_id="nobody")
+    with pytest.raises(Invalid):
+        service.create_token("")
+
+
+def test_no_secret_shows_in_a_repr_nor_in_the_database(
+    service: TenantService, tmp_path: Path
+) -> None:
+    tenant = service.create_tenant("acme", root_grant="root-grant-in-clear")
+    credential = service.create_credential("acme")
+    token = service.create_token("me")
+    (sealed,) = service.records.credentials("acme")
+    secrets = [
+        tenant.recovery_identity,
+        tenant.recovery_grant,
+        "root-grant-in-clear",
+        credential.secret,
+        token.text,
+    ]
+    shown = repr([tenant, credential, token, sealed, service.records.tenant("acme")])
+    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    for secret in secrets:
+        assert secret not in shown
+        assert secret.encode() not in stored
+
+
+def test_all_tenants_come_back_from_the_bucket(
+    service: TenantService, storage: Storage, tmp_path: Path
+) -> None:
+    service.create_tenant("acme", quota=5, partner="p/1", root_grant="root")
+    service.create_tenant("other", bucket="second", own_grant="its own")
+    secret = service.create_credential(
+        "acme", "a", rights=Right.READ, root="/x", expires=time.time() + 60
+    ).secret
+    service.suspend("other")
+    before = {row.tenant.id: row for row in service.records.tenants()}
+    with open_state(tmp_path / "new.db") as state:
+        again = TenantService(state, storage, (KEK,))
+        found = list(Recovery(again.records, storage, (KEK,)).run(storage.store))
+        assert [(each.tenant_id, each.problem, each.known) for each in found] == [
+            ("acme", "", False),
+            ("other", "", False),
+        ]
+        assert {row.tenant.id: row for row in again.records.tenants()} == before
+        assert again.records.credentials("acme") == service.records.credentials("acme")
+        assert _lets_in(SignIn(again.records), "acme.a", secret)
+        found = list(Recovery(again.records, storage, (KEK,)).run(storage.store))
+        assert all(each.known for each in found)
+
+
+def test_a_wrong_key_brings_nothing_back_and_names_the_right_one(
+    service: TenantService, storage: Storage, tmp_path: Path
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    wrong = Kek(bytes(32))
+    with open_state(tmp_path / "new.db") as state:
+        again = TenantService(state, storage, (wrong,))
+        (found,) = Recovery(again.records, storage, (wrong,)).run(storage.store)
+        assert KEK.id.hex() in found.problem
+        assert again.tenants() == []
+
+
+def test_the_copy_in_the_bucket_follows_each_change(
+    service: TenantService, storage: Storage
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    service.create_credential("acme", "a")
+    service.create_credential("acme", "b")
+    service.revoke_credential("acme", "a")
+    service.set_quota("acme", 7)
+    copy = read_copy(storage.store, (KEK,), "acme")
+    assert copy is not None
+    row, credentials = copy
+    assert row.tenant == service.tenant("acme")
+    assert credentials == service.records.credentials("acme")
+
+
+def test_what_is_not_there_is_said(service: TenantService) -> None:
+    for call in (
+        lambda: service.tenant("nobody"),
+        lambda: service.used("nobody"),
+        lambda: service.suspend("nobody"),
+        lambda: service.set_quota("nobody", 1),
+        lambda: service.delete_tenant("nobody", purge=False),
+        lambda: service.credentials("nobody"),
+        lambda: service.create_credential("nobody"),
+        lambda: service.revoke_credential("nobody"),
+    ):
+        with pytest.raises(NoSuchTenant):
+            call()
+    assert issubclass(NoSuchTenant, TenantError)
