@@ -1,16 +1,17 @@
 """A wrapper that keeps a store from being asked too much.
 
 It bounds how many calls are under way at once and, with a token bucket, how many begin in a
-second (a Storj project is allowed about 100). Whoever must wait does so in the order of
-arrival, for a bounded time. The content of an upload or download that has begun flows freely:
-stopping it halfway would only keep what it holds for longer.
+second (a Storj project is allowed about 100). Whoever must wait does so for a bounded time, in a
+line of those who belong together, a tenant's; lines take turns, and in each the order is that of
+arrival, so that who asks for much waits longer, and nobody else. The content of an upload or
+download that has begun flows freely: stopping it halfway would only keep what it holds for longer.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -43,7 +44,7 @@ class TokenBucket:
 
 
 class Gate:
-    """Lets ``at_once`` callers in, ``rate`` a second (None: any), first come, first served."""
+    """Lets ``at_once`` callers in, ``rate`` a second (None: any); lines of callers take turns."""
 
     def __init__(
         self,
@@ -56,29 +57,30 @@ class Gate:
         self._lock = threading.Lock()
         self._places = at_once
         self._bucket = None if rate is None else TokenBucket(rate, burst, clock())
-        self._queue: deque[threading.Event] = deque()
+        self._lines: OrderedDict[str, deque[threading.Event]] = OrderedDict()
+        """Those that somebody waits in; the first of the first comes in next."""
 
-    def enter(self, patience: float) -> None:
-        """Come in, waiting up to ``patience`` seconds. Raises RateLimited."""
+    def enter(self, patience: float, line: str = "") -> None:
+        """Come in, waiting in ``line`` for up to ``patience`` seconds. Raises RateLimited."""
         with self._lock:
-            if not self._queue and self._admit() == 0:
+            if not self._lines and self._admit() == 0:
                 return
             turn = threading.Event()
-            self._queue.append(turn)
+            self._lines.setdefault(line, deque()).append(turn)
         ends = self._clock() + patience
         while True:
             with self._lock:
                 left = ends - self._clock()
                 pause: float | None = left
-                if self._queue[0] is turn:
+                if self._next() is turn:
                     pause = self._admit()
                     if pause == 0 or left <= 0:
-                        self._queue.popleft()
+                        self._leave_line(line, turn)
                         self._wake()
                         if pause == 0:
                             return
                 elif left <= 0:
-                    self._queue.remove(turn)
+                    self._leave_line(line, turn)
                 if left <= 0:
                     raise RateLimited(f"no place among the calls in {patience:.1f} s")
                 turn.clear()
@@ -93,7 +95,8 @@ class Gate:
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._queue)
+        with self._lock:
+            return sum(map(len, self._lines.values()))
 
     def _admit(self) -> float | None:
         """Take a place and return 0; else the seconds until that may work, None if unknown."""
@@ -104,28 +107,40 @@ class Gate:
             self._places -= 1
         return pause
 
+    def _next(self) -> threading.Event | None:
+        """Who comes in next."""
+        for line in self._lines.values():
+            return line[0]
+        return None
+
+    def _leave_line(self, name: str, turn: threading.Event) -> None:
+        """Take ``turn`` out of its line; when it was the first one, the line has had its turn."""
+        line = self._lines[name]
+        first = line[0] is turn
+        line.remove(turn)
+        if not line:
+            del self._lines[name]
+        elif first:
+            self._lines.move_to_end(name)
+
     def _wake(self) -> None:
-        if self._queue:
-            self._queue[0].set()
+        turn = self._next()
+        if turn is not None:
+            turn.set()
 
 
 class LimitedStore(WrappedStore):
-    """``inner``, with at most ``at_once`` calls under way and ``rate`` begun in a second.
+    """``inner``, whose calls pass through ``gate``, which many stores may share, in ``line``.
 
     A call waits up to ``patience`` seconds, never beyond the ambient deadline; then RateLimited.
     """
 
     def __init__(
-        self,
-        inner: ObjectStore,
-        *,
-        at_once: int,
-        rate: float | None = None,
-        burst: int = 1,
-        patience: float = 20.0,
+        self, inner: ObjectStore, gate: Gate, *, line: str = "", patience: float = 20.0
     ) -> None:
         super().__init__(inner)
-        self._gate = Gate(at_once, rate, burst)
+        self._gate = gate
+        self._line = line
         self._patience = patience
 
     def around(self, operation: Operation, key: str, call: Callable[[], T]) -> T:
@@ -133,7 +148,7 @@ class LimitedStore(WrappedStore):
             return call()
         deadline.check(key)
         left = deadline.remaining()
-        self._gate.enter(self._patience if left is None else min(left, self._patience))
+        self._gate.enter(self._patience if left is None else min(left, self._patience), self._line)
         try:
             return call()
         finally:

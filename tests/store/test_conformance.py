@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.store.api import ObjectStore
-from bridge.store.limited import LimitedStore
+from bridge.store.limited import Gate, LimitedStore
 from bridge.store.local import LocalStore
 from bridge.store.logged import LoggedStore
 from bridge.store.memory import MemoryStore
@@ -21,7 +21,7 @@ from tests.store.test_metered import Notebook
 STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "counting": lambda _root: CountingStore(MemoryStore()),
     "faulty": lambda _root: FaultyStore(MemoryStore(), Script()),
-    "limited": lambda _root: LimitedStore(MemoryStore(), at_once=3, rate=1e6, burst=1000),
+    "limited": lambda _root: LimitedStore(MemoryStore(), Gate(3, rate=1e6, burst=1000)),
     "local": lambda root: LocalStore(root / "store"),
     "logged": lambda _root: LoggedStore(MemoryStore(), calls=True),
     "memory": lambda _root: MemoryStore(),
@@ -30,7 +30,7 @@ STORES: dict[str, Callable[[Path], ObjectStore]] = {
     "all wrappers around local": lambda root: RetryingStore(
         LimitedStore(
             MeteredStore(LoggedStore(LocalStore(root / "store"), calls=False), Notebook()),
-            at_once=8,
+            Gate(8),
         )
     ),
 }

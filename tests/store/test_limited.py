@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from bridge.store.api import ObjectInfo, RateLimited
+from bridge.store.api import NotFound, ObjectInfo, RateLimited
 from bridge.store.deadline import deadline
 from bridge.store.limited import Gate, LimitedStore, TokenBucket
 from bridge.store.memory import MemoryStore
@@ -85,6 +85,84 @@ def test_those_who_wait_come_in_in_the_order_of_their_arrival() -> None:
     assert order == [0, 1, 2, 3, 4, 5]
 
 
+def _entering(pool: ThreadPoolExecutor, gate: Gate, line: str, came: list[str]) -> Future[None]:
+    """Somebody comes in, when it is their turn, and goes at once."""
+
+    def work() -> None:
+        gate.enter(10, line)
+        came.append(line)
+        gate.leave()
+
+    before = gate.waiting
+    entering = pool.submit(work)
+    until(gate, before + 1)
+    return entering
+
+
+def test_who_comes_after_two_hundred_of_another_line_comes_in_next() -> None:
+    gate = Gate(1)
+    gate.enter(0, "many")
+    came: list[str] = []
+    with ThreadPoolExecutor(202) as pool:
+        waiting = [_entering(pool, gate, "many", came) for _ in range(200)]
+        waiting += [_entering(pool, gate, "few", came) for _ in range(2)]
+        gate.leave()
+        for entering in waiting:
+            entering.result()
+    assert came[:4] == ["many", "few", "many", "few"]
+    assert came[4:] == ["many"] * 198
+
+
+def test_lines_take_turns() -> None:
+    gate = Gate(1)
+    gate.enter(0)
+    came: list[str] = []
+    with ThreadPoolExecutor(9) as pool:
+        waiting = [_entering(pool, gate, line, came) for line in "aaaabbcca"]
+        gate.leave()
+        for entering in waiting:
+            entering.result()
+    assert came == list("abcabcaaa")
+
+
+def test_who_gives_up_costs_the_line_nothing_but_a_turn() -> None:
+    gate = Gate(1)
+    gate.enter(0)
+    came: list[str] = []
+    with ThreadPoolExecutor(5) as pool:
+        impatient = pool.submit(gate.enter, 0.05, "a")
+        until(gate, 1)
+        waiting = [_entering(pool, gate, line, came) for line in "ab"]
+        with pytest.raises(RateLimited):
+            impatient.result()
+        until(gate, 2)
+        gate.leave()
+        for entering in waiting:
+            entering.result()
+    assert sorted(came) == ["a", "b"]
+    assert gate.waiting == 0
+    gate.enter(0, "a")  # nobody holds the place
+
+
+def test_stores_with_one_gate_share_its_places() -> None:
+    gate = Gate(1)
+    hang = threading.Event()
+    script = Script(stat=[Fault(error=None, hang=hang)])
+    one = LimitedStore(FaultyStore(MemoryStore(), script), gate, line="one")
+    other = LimitedStore(MemoryStore(), gate, line="other", patience=0.05)
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(one.stat, "k")
+        ends = time.monotonic() + 10
+        while not script.done:
+            assert time.monotonic() < ends
+            time.sleep(0.001)
+        with pytest.raises(RateLimited):
+            other.probe()
+        hang.set()
+        assert isinstance(hanging.exception(), NotFound)
+    other.probe()
+
+
 def test_who_has_waited_too_long_leaves_the_queue_to_the_others() -> None:
     gate = Gate(1)
     gate.enter(0)
@@ -119,7 +197,7 @@ def test_a_hanging_call_does_not_hold_up_the_content_of_another() -> None:
     write(memory, "k", b"content")
     hang = threading.Event()
     faulty = FaultyStore(memory, Script())
-    store = LimitedStore(faulty, at_once=1, patience=0.05)
+    store = LimitedStore(faulty, Gate(1), patience=0.05)
     download = store.get("k")
     script = faulty.plan = Script(stat=[Fault(error=None, hang=hang)])
     with ThreadPoolExecutor(1) as pool:
@@ -140,7 +218,7 @@ def test_a_hanging_call_does_not_hold_up_the_content_of_another() -> None:
 def test_the_ambient_deadline_bounds_the_wait() -> None:
     gate_holder = threading.Event()
     script = Script(probe=[Fault(error=None, hang=gate_holder)])
-    store = LimitedStore(FaultyStore(MemoryStore(), script), at_once=1, patience=60)
+    store = LimitedStore(FaultyStore(MemoryStore(), script), Gate(1), patience=60)
     with ThreadPoolExecutor(1) as pool:
         probing = pool.submit(store.probe)
         ends = time.monotonic() + 10
