@@ -22,14 +22,20 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and, where something was made, its path below the API's root."""
+    """Status and body. Where something was made: its path below the API's root, whose it is."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON
     location: str | None = None
+    tenant: str = ""
 
 
-def answer(model: BaseModel, status: int = 200, *, location: str | None = None) -> Answer:
+def answer(model: BaseModel) -> Answer:
     """An answer in JSON."""
-    return Answer(status, model.model_dump_json().encode(), location=location)
+    return Answer(200, model.model_dump_json().encode())
+
+
+def made(model: BaseModel, location: str, tenant: str) -> Answer:
+    """The answer of a creation, in JSON."""
+    return Answer(201, model.model_dump_json().encode(), location=location, tenant=tenant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.admin.asked import Answer, Asked, answer
+from bridge.admin.asked import Answer, Asked, answer, made
 from bridge.admin.models import (
     CredentialMade,
     CredentialOutput,
@@ -15,27 +15,27 @@ from bridge.tenants.api import Administration, NoSuchCredential
 
 
 def create(administration: Administration, asked: Asked, sent: CredentialToMake) -> Answer:
-    """Make one; its secret is in this answer only."""
-    made = administration.create_credential(
+    """Make a credential; its secret is in this answer only."""
+    new = administration.create_credential(
         asked.tenant,
         sent.label,
         rights=rights_of(sent.rights),
         root=sent.root,
         expires=sent.expires,
     )
-    shown = CredentialMade(credential=CredentialOutput.of(made.credential), secret=made.secret)
-    place = f"/tenants/{asked.tenant}/credentials/{made.credential.name}"
-    return answer(shown, 201, location=place)
+    shown = CredentialMade(credential=CredentialOutput.of(new.credential), secret=new.secret)
+    place = f"/tenants/{asked.tenant}/credentials/{new.credential.name}"
+    return made(shown, place, asked.tenant)
 
 
 def every(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
-    """All of the tenant."""
+    """List a tenant's credentials."""
     credentials = map(CredentialOutput.of, administration.credentials(asked.tenant))
     return answer(CredentialsOutput(credentials=list(credentials)))
 
 
 def revoke(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
-    """Let nobody sign in with it any more."""
+    """Revoke a credential: nobody can sign in with it any more."""
     tenant, _, label = asked.credential.partition(".")
     if tenant != asked.tenant:
         administration.tenant(asked.tenant)  # which is what is missing, if it is

@@ -158,7 +158,9 @@ class AdminDoor:
         sent = await _sent(call, route, query, body)
         asked = Asked(**names, csv=wants_csv(request.headers.get("Accept")))
         with self._place(token):
-            return await self._perform(route, asked, sent)
+            answer = await self._perform(route, asked, sent)
+        call.tenant = call.tenant or answer.tenant
+        return answer
 
     @contextmanager
     def _place(self, token: Token) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.admin.asked import Answer, Asked, answer
+from bridge.admin.asked import Answer, Asked, answer, made
 from bridge.admin.models import (
     Nothing,
     Purge,
@@ -18,9 +18,9 @@ from bridge.tenants.api import Administration, NoSuchTenant
 
 
 def create(administration: Administration, _asked: Asked, sent: TenantToMake) -> Answer:
-    """Make one; what opens its vault without the bridge is in this answer only."""
+    """Make a tenant; what opens its vault without the bridge is in this answer only."""
     root, own = sent.root_grant, sent.own_grant
-    made = administration.create_tenant(
+    new = administration.create_tenant(
         sent.id,
         bucket=sent.bucket,
         quota=sent.quota,
@@ -29,43 +29,43 @@ def create(administration: Administration, _asked: Asked, sent: TenantToMake) ->
         own_grant=None if own is None else own.get_secret_value(),
     )
     shown = TenantMade(
-        tenant=TenantOutput.of(made.tenant),
-        recovery_identity=made.recovery_identity,
-        recovery_grant=made.recovery_grant,
+        tenant=TenantOutput.of(new.tenant),
+        recovery_identity=new.recovery_identity,
+        recovery_grant=new.recovery_grant,
     )
-    return answer(shown, 201, location=f"/tenants/{made.tenant.id}")
+    return made(shown, f"/tenants/{new.tenant.id}", new.tenant.id)
 
 
 def every(administration: Administration, _asked: Asked, _sent: Nothing) -> Answer:
-    """All."""
+    """List all tenants."""
     tenants = [TenantOutput.of(tenant) for tenant in administration.tenants()]
     return answer(TenantsOutput(tenants=tenants))
 
 
 def show(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
-    """One, and what it holds."""
+    """Show a tenant and what it holds."""
     tenant = TenantOutput.of(administration.tenant(asked.tenant))
     used = UsedOutput.of(administration.used(asked.tenant))
     return answer(TenantShown(tenant=tenant, used=used))
 
 
 def suspend(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
-    """Let nobody sign in."""
+    """Suspend a tenant: nobody can sign in, nothing is lost."""
     return answer(TenantOutput.of(administration.suspend(asked.tenant)))
 
 
 def resume(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:
-    """Let its credentials work again."""
+    """Resume a tenant: its credentials work again."""
     return answer(TenantOutput.of(administration.resume(asked.tenant)))
 
 
 def set_quota(administration: Administration, asked: Asked, sent: QuotaToSet) -> Answer:
-    """Limit what it may hold."""
+    """Limit what a tenant may hold."""
     return answer(TenantOutput.of(administration.set_quota(asked.tenant, sent.quota)))
 
 
 def delete(administration: Administration, asked: Asked, sent: Purge) -> Answer:
-    """Remove it; while there is something left to do, it is shown as being deleted."""
+    """Delete a tenant; while there is something left to do, it is shown as deleting."""
     administration.delete_tenant(asked.tenant, purge=sent.purge)
     try:
         administration.tenant(asked.tenant)

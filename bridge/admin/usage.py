@@ -15,7 +15,7 @@ COLUMNS = ("month", "tenant", "bucket", "partner", "byte_hours", "down", "up", "
 
 
 def every(administration: Administration, asked: Asked, sent: Period) -> Answer:
-    """Of all tenants."""
+    """Usage of all tenants, by day; as CSV by month."""
     days = administration.usage(first=sent.first, last=sent.last)
     if asked.csv:
         return Answer(200, by_month(days), CSV)
@@ -23,7 +23,7 @@ def every(administration: Administration, asked: Asked, sent: Period) -> Answer:
 
 
 def of_tenant(administration: Administration, asked: Asked, sent: Period) -> Answer:
-    """Of one, and what it holds."""
+    """Usage of a tenant by day, and what it holds; as CSV by month."""
     tenant = administration.tenant(asked.tenant)
     days = administration.usage(asked.tenant, first=sent.first, last=sent.last)
     if asked.csv:

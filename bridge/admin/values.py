@@ -62,6 +62,11 @@ def _day(value: str) -> str:
     return value
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of number, and 1e9 is as whole as 1000000000."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _flag(value: object) -> object:
     if value not in ("true", "false"):
         raise ValueError("this is true or false")
@@ -81,7 +86,7 @@ TenantId = Annotated[str, Field(max_length=63, pattern=TENANT)]
 Label = Annotated[str, Field(max_length=128, pattern=LABEL)]
 Bucket = Annotated[str, Field(pattern=_BUCKET)]
 Partner = Annotated[str, Field(max_length=200, pattern=rf"^({_PRODUCT}(/{_PRODUCT})?)?$")]
-Quota = Annotated[int, Field(ge=0, le=1 << 62)]
+Quota = Annotated[int, Field(ge=0, le=1 << 62), BeforeValidator(_whole)]
 Root = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^/")]
 TokenLabel = Annotated[str, Field(min_length=1, max_length=128)]
 Rights = Annotated[
