@@ -10,14 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from bridge.state import sqlite
 from bridge.state.api import StateError, StateUnavailable
+from bridge.state.backend import Backend, Cursor
+from bridge.state.core import Core
 from bridge.state.leases import Holders
 from bridge.state.locks import TenantLocks
 from bridge.state.readers import Readers
-from bridge.state.reserve import Reserve
-from bridge.state.schema import APPLICATION, VERSION
+from bridge.state.schema import APPLICATION, VERSION, creating
+from bridge.state.sqlite import SqliteBackend
 from bridge.state.statements import Statements
+from bridge.state.tables import Tables
 from bridge.state.tree import VaultState
 from bridge.state.writer import Writer
 
@@ -25,9 +27,7 @@ LEASE_SECONDS = 60.0
 """How long a lease outlives a holder that died without its machine noticing."""
 
 BUSY_SECONDS = 10.0
-"""How long to wait for another process that writes."""
-
-_RESERVE_BUSY_SECONDS = 1.0
+"""How long to wait for another process that writes, and for a database that says nothing."""
 
 
 def open_state(
@@ -36,34 +36,40 @@ def open_state(
     ttl: float = LEASE_SECONDS,
     linger: float = 0.0,
     busy: float = BUSY_SECONDS,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> DatabaseState:
-    """Open the state database at a path or ``sqlite:///`` URL, making it if it is missing.
+    """Open the state database at a path, ``sqlite:///`` or ``postgresql://`` URL.
 
+    A missing file is made, and so are the tables in an empty database; an older one is migrated.
     ``ttl``: seconds a lease lives without renewal. ``linger``: seconds for which changes of a
-    holder that died may still reach the store, so that its leases are left for so long. ``clock``
-    and ``monotonic``: for tests only; all processes must share them. Raises StateError when the
-    file is something else or of a newer version, StateUnavailable when it cannot be opened.
+    holder that died may still reach the store, so that its leases are left for so much longer.
+    ``clock`` and ``monotonic``: for tests only; all processes must share them. Raises StateError
+    when the database is something else or of a newer version, StateUnavailable when it cannot be
+    opened.
     """
-    name = os.fspath(database)
-    if "://" in name:
-        scheme, _, rest = name.partition("://")
-        if scheme != "sqlite" or not rest.startswith("/"):
-            raise StateError(
-                f"{name}: give a path, or a URL like sqlite:///relative or ////absolute"
-            )
-        name = rest[1:]
-    sqlite.check_version()
-    path = Path(name).absolute()
-    presence = sqlite.Presence(path)
+    backend = _backend(os.fspath(database), busy, clock)
     try:
-        return DatabaseState(
-            path, presence, ttl=ttl, linger=linger, busy=busy, clock=clock, monotonic=monotonic
-        )
+        return DatabaseState(backend, ttl=ttl, linger=linger, busy=busy, monotonic=monotonic)
     except BaseException:
-        presence.close()
+        backend.close()
         raise
+
+
+def _backend(name: str, busy: float, clock: Callable[[], float] | None) -> Backend:
+    scheme, url, rest = name.partition("://")
+    if url and scheme in {"postgresql", "postgres"}:
+        # psycopg is imported only where it is used.
+        from bridge.state.postgres import PostgresBackend  # noqa: PLC0415
+
+        return PostgresBackend(name, busy, clock)
+    if url and (scheme != "sqlite" or not rest.startswith("/")):
+        # Not the whole URL, which may hold a password.
+        raise StateError(
+            f"{scheme}://...: give a path, or a URL like sqlite:///relative, sqlite:////absolute "
+            "or postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    return SqliteBackend(Path(rest[1:] if url else name), busy, clock or time.time)
 
 
 _open_states: weakref.WeakSet[DatabaseState] = weakref.WeakSet()
@@ -85,50 +91,52 @@ class DatabaseState:
 
     def __init__(
         self,
-        path: Path,
-        presence: sqlite.Presence,
+        backend: Backend,
         *,
         ttl: float,
         linger: float,
         busy: float,
-        clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
         """Called by ``open_state``."""
-
-        def connect() -> sqlite.Connection:
-            return sqlite.connect(path, busy)
-
-        sqlite.open_file(path)
-        sqlite.refuse_stranger(path, busy)
-        self._presence = presence
+        self._backend = backend
         self._lingers = linger > 0
-        self._statements = Statements(sqlite.DIALECT)
+        self._statements = backend.statements
         # A change waits for the batch before it and then for other processes: twice at most.
-        self._writer = Writer(connect, clock, 2 * busy)
-        self._readers = Readers(connect, clock)
-        # The heartbeat keeps it up, and must not be late for its leases.
-        self._reserve = Reserve(
-            path, lambda: sqlite.connect(path, min(busy, _RESERVE_BUSY_SECONDS)), self._statements
-        )
+        self._writer = Writer(backend, 2 * busy)
+        self._readers = Readers(backend, busy)
         try:
-            self.epoch = self._writer.run(
-                lambda cursor, now: _prepare(
-                    cursor, self._statements, path, _end(now, linger) if presence.alone else None
-                )
-            )
+            self.epoch = self._prepare(linger)
         except BaseException:
             self._writer.close()
             raise
-        presence.share()
-        self._reserve.keep()
-        self._holders = Holders(
-            self._writer, self._statements, self._reserve, ttl=ttl, monotonic=monotonic
-        )
+        backend.share()
+        self._holders = Holders(self._writer, backend, ttl=ttl, linger=linger, monotonic=monotonic)
+        self.rows = Tables(Core(self._statements.dialect), self._writer, self._readers)
         self._trees: dict[str, VaultState] = {}
         self._mutex = threading.Lock()
         self._closed = False
         _open_states.add(self)
+
+    def _prepare(self, linger: float) -> bytes:
+        """Make, migrate or check the schema; returns the epoch."""
+
+        def prepare(cursor: Cursor, now: float) -> bytes | None:
+            # When the leases of the dead end: whatever the clock says later, if they need not
+            # linger.
+            until = (now + linger if linger else 0.0) if self._backend.alone else None
+            return _prepare(cursor, self._backend, until)
+
+        epoch = self._writer.run(prepare)
+        if epoch is None:
+            try:
+                self._backend.migrate()
+            except self._backend.errors as error:
+                raise self._backend.unavailable(error) from error
+            epoch = self._writer.run(prepare)
+        if epoch is None:
+            raise StateError(f"{self._backend}: the migration did not reach schema {VERSION}")
+        return epoch
 
     def tree(self, vault: str) -> VaultState:
         """Leases, generations and times of one vault."""
@@ -154,7 +162,7 @@ class DatabaseState:
     def beat(self) -> None:
         """Renew leases that are due; a thread does so by itself every sixth of their life."""
         self._holders.beat()
-        self._reserve.keep()
+        self._backend.keep()
 
     def close(self) -> None:
         """Release what is held and close. May be called twice."""
@@ -166,19 +174,17 @@ class DatabaseState:
         self._holders.close(release=not self._lingers)
         self._writer.close()
         self._readers.close()
-        self._reserve.close()
-        self._presence.close()
+        self._backend.close()
         _open_states.discard(self)
 
     def abandon(self) -> None:
-        """In a forked child: SQLite's connections must not be carried over, so this is closed."""
+        """In a forked child: connections must not be carried over, so this is closed."""
         self._mutex = threading.Lock()
         self._closed = True
         self._holders.abandon()
         self._writer.abandon()
         self._readers.abandon()
-        self._reserve.abandon()
-        self._presence.close()
+        self._backend.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -187,37 +193,41 @@ class DatabaseState:
         self.close()
 
 
-def _end(now: float, linger: float) -> float:
-    """When the leases of the dead end; whatever the clock says later, if they need not linger."""
-    return now + linger if linger else 0.0
+def _prepare(cursor: Cursor, backend: Backend, until: float | None) -> bytes | None:
+    """Make or check the schema; returns the epoch, or None where it is older.
 
-
-def _prepare(
-    cursor: sqlite.Cursor, statements: Statements, path: Path, until: float | None
-) -> bytes:
-    """Make or check the schema; returns the epoch. ``until``: when leases end at the latest."""
-    tables = sqlite.table_names(cursor)
-    if not tables:
-        sqlite.create_tables(cursor)
-        for key, value in (
-            ("application", APPLICATION),
-            ("version", str(VERSION).encode()),
-            ("epoch", os.urandom(16)),
-        ):
-            cursor.execute(statements.put_meta, (key, value))
+    ``until``: when leases end at the latest.
+    """
+    statements = backend.statements
+    if not backend.tables(cursor):
+        _create(cursor, statements)
     values = {
         key: cursor.execute(statements.get_meta, (key,)).fetchall()
         for key in ("application", "version", "epoch")
     }
-    if not all(values.values()) or values["application"][0][0] != APPLICATION:
-        raise StateError(f"{path} is some other program's database: name another file")
+    if not all(values.values()) or bytes(values["application"][0][0]) != APPLICATION:
+        raise StateError(f"{backend} is some other program's database: name another one")
     version = int(values["version"][0][0])
     if version > VERSION:
         raise StateError(
-            f"{path} was written by a newer version (schema {version}, this one knows {VERSION}): "
-            "install that version, or remove the file (it costs locks, and clients rescan)"
+            f"{backend} was written by a newer version (schema {version}, this one knows "
+            f"{VERSION}): install that version, or make it anew (it costs locks, and clients "
+            "rescan)"
         )
+    if version < VERSION:
+        return None
     if until is not None:
         # Their holders are dead: let the leases run out, and whoever meets one deals with it.
         cursor.execute(statements.expire_all_leases, (until, until))
     return bytes(values["epoch"][0][0])
+
+
+def _create(cursor: Cursor, statements: Statements) -> None:
+    for statement in creating(statements.dialect):
+        cursor.execute(statement, ())
+    for key, value in (
+        ("application", APPLICATION),
+        ("version", str(VERSION).encode()),
+        ("epoch", os.urandom(16)),
+    ):
+        cursor.execute(statements.put_meta, (key, value))

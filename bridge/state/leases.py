@@ -10,11 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Self
 
-from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseLost, LeaseName, StateUnavailable, Touch
-from bridge.state.reserve import Reserve
+from bridge.state.backend import Backend, Cursor
 from bridge.state.rows import ENTRIES, LINKS, MARK, Row, bury, directory_state, raise_directory
-from bridge.state.statements import Statements
 from bridge.state.turns import Turns
 from bridge.state.writer import Writer
 
@@ -25,21 +23,23 @@ class Holders:
     def __init__(
         self,
         writer: Writer,
-        statements: Statements,
-        reserve: Reserve,
+        backend: Backend,
         *,
         ttl: float,
+        linger: float = 0.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``ttl``: seconds a lease holds for us; for others it does ``linger`` seconds longer."""
         self.writer = writer
-        self.statements = statements
+        self.statements = backend.statements
         self.ttl = ttl
+        self.life = ttl + linger
         self.monotonic = monotonic
         self._prefix = os.urandom(8)
         self._numbers = itertools.count()
         self._held: dict[bytes, HeldLease] = {}
         self._left: dict[bytes, HeldLease] = {}
-        self._reserve = reserve
+        self._backend = backend
         self._stopped = threading.Event()
         self._heartbeat: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -84,7 +84,7 @@ class Holders:
         if not due:
             return
 
-        def renew(cursor: sqlite.Cursor, now: float) -> list[HeldLease]:
+        def renew(cursor: Cursor, now: float) -> list[HeldLease]:
             return [lease for lease in due if not lease.renew_rows(cursor, now)]
 
         try:
@@ -124,7 +124,7 @@ class Holders:
     def _run(self) -> None:
         while not self._stopped.wait(self.ttl / 6):
             self.beat()
-            self._reserve.keep()
+            self._backend.keep()
 
 
 class HeldLease:
@@ -182,10 +182,10 @@ class HeldLease:
             self._rows.extend(self._mark(touch) for touch in unmarked.items())
             self._rows.sort()
 
-    def take_rows(self, cursor: sqlite.Cursor, now: float) -> bool:
+    def take_rows(self, cursor: Cursor, now: float) -> bool:
         """Write all rows, or none when somebody else has one. Takes over what has run out."""
         statements = self._holders.statements
-        expires = now + self._holders.ttl
+        expires = now + self._holders.life
         self.before = {
             directory: state
             for directory in self._touches
@@ -205,10 +205,10 @@ class HeldLease:
             return False
         return True
 
-    def renew_rows(self, cursor: sqlite.Cursor, now: float) -> bool:
+    def renew_rows(self, cursor: Cursor, now: float) -> bool:
         """Prolong all rows; False when one has run out or is gone."""
         statement = self._holders.statements.renew_lease
-        until = now + self._holders.ttl
+        until = now + self._holders.life
         held = True
         for row in list(self._rows):
             cursor.execute(statement, (until, *row[:4], now))
@@ -244,10 +244,10 @@ class HeldLease:
             return
         rows = sorted(self._mark(touch) for touch in more.items())
 
-        def mark(cursor: sqlite.Cursor, now: float) -> None:
+        def mark(cursor: Cursor, now: float) -> None:
             for row in rows:
                 cursor.execute(
-                    self._holders.statements.mark_directory, (*row, now + self._holders.ttl)
+                    self._holders.statements.mark_directory, (*row, now + self._holders.life)
                 )
 
         self._touches |= more
@@ -291,7 +291,7 @@ class HeldLease:
         statements = self._holders.statements
         vault = self._vault
 
-        def drop(cursor: sqlite.Cursor, now: float) -> tuple[bool, dict[bytes, DirectoryState]]:
+        def drop(cursor: Cursor, now: float) -> tuple[bool, dict[bytes, DirectoryState]]:
             whole = True
             for row in self._rows:
                 cursor.execute(statements.drop_lease, row[:4])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.state import sqlite
 from bridge.state.api import Lock, LockConflict, StateError
+from bridge.state.backend import Cursor
 from bridge.state.readers import Readers
+from bridge.state.schema import LOCK_PREFIX
 from bridge.state.statements import Statements, padded
 from bridge.state.writer import Writer
 
@@ -49,17 +50,29 @@ def _lock(row: tuple[Any, ...]) -> Lock:
     )
 
 
-def _reaching(path: str, rows: list[tuple[Any, ...]], now: float) -> list[Lock]:
-    """The live locks among ``rows`` without the shallow ones on ancestors of ``path``.
+def _prefix(root: bytes) -> bytes:
+    """As much of it as the index holds."""
+    return root[:LOCK_PREFIX]
+
+
+def _reaching(path: str, rows: list[tuple[Any, ...]], now: float, *, children: bool) -> list[Lock]:
+    """The live locks among ``rows`` on ``path``, deep on an ancestor or, ``children``, below it.
 
     Each once: the root ``/`` is in its own range.
     """
-    length = len(path)
-    found = {row[1]: _lock(row) for row in rows}
+    if not rows:
+        return []
+    roots = set(_with_ancestors(path))
+    here = _bytes(path)
+    first, end = _below(path)
+    found = {row[1]: row for row in rows}
     return [
-        lock
-        for lock in found.values()
-        if lock.expires > now and (lock.deep or len(lock.root) >= length)
+        _lock(row)
+        for row in found.values()
+        if row[8] > now
+        and (
+            (row[2] in roots and (row[3] or row[2] == here)) or (children and first <= row[2] < end)
+        )
     ]
 
 
@@ -78,9 +91,9 @@ class TenantLocks:
         """Keep a new lock for its timeout from now, unless one that is held conflicts."""
         statement, parameters = self._covering(lock.root, children=lock.deep)
 
-        def add(cursor: sqlite.Cursor, now: float) -> None:
+        def add(cursor: Cursor, now: float) -> None:
             rows = cursor.execute(statement, parameters).fetchall()
-            for held in _reaching(lock.root, rows, now):
+            for held in _reaching(lock.root, rows, now, children=lock.deep):
                 if lock.exclusive or held.exclusive:
                     raise LockConflict(held)
             cursor.execute(
@@ -104,15 +117,13 @@ class TenantLocks:
 
     def get(self, token: str) -> Lock | None:
         """The lock with this token, if it is still held."""
-        rows, _ = self._readers.ask(
-            self._statements.get_lock, (self._tenant, _bytes(token), self._readers.clock())
-        )
+        rows = self._readers.ask_at(self._statements.get_lock, (self._tenant, _bytes(token)))
         return _lock(rows[0]) if rows else None
 
     def refresh(self, token: str, timeout: int) -> Lock | None:
         """Let it live ``timeout`` seconds from now."""
 
-        def refresh(cursor: sqlite.Cursor, now: float) -> Lock | None:
+        def refresh(cursor: Cursor, now: float) -> Lock | None:
             rows = cursor.execute(
                 self._statements.refresh_lock,
                 (timeout, now + timeout, self._tenant, _bytes(token), now),
@@ -135,21 +146,22 @@ class TenantLocks:
     def covering(self, path: str, *, children: bool = False) -> list[Lock]:
         """Locks on ``path``, deep locks on its ancestors; ``children``: and all locks below it."""
         rows, now = self._readers.ask(*self._covering(path, children=children))
-        return _reaching(path, rows, now)
+        return _reaching(path, rows, now, children=children)
 
     def any(self) -> bool:
         """Whether there is any lock at all."""
-        rows, _ = self._readers.ask(
-            self._statements.any_lock, (self._tenant, self._readers.clock())
-        )
+        rows = self._readers.ask_at(self._statements.any_lock, (self._tenant,))
         return bool(rows[0][0])
 
     def remove_below(self, path: str) -> None:
         """Remove the locks rooted at ``path`` and below it."""
 
-        def remove(cursor: sqlite.Cursor, _now: float) -> None:
-            cursor.execute(self._statements.remove_lock_on, (self._tenant, _bytes(path)))
-            cursor.execute(self._statements.remove_locks_below, (self._tenant, *_below(path)))
+        def remove(cursor: Cursor, _now: float) -> None:
+            root, below = _bytes(path), _below(path)
+            cursor.execute(self._statements.remove_lock_on, (self._tenant, _prefix(root), root))
+            cursor.execute(
+                self._statements.remove_locks_below, (self._tenant, *map(_prefix, below), *below)
+            )
 
         self._writer.run(remove)
 
@@ -163,7 +175,7 @@ class TenantLocks:
 
     def _covering(self, path: str, *, children: bool) -> tuple[str, tuple[object, ...]]:
         """The question for locks on ``path``, its ancestors (shallow too), perhaps below."""
-        roots = padded(_with_ancestors(path))
-        statement = self._statements.covering(len(roots), below=children)
-        below = (self._tenant, *_below(path)) if children else ()
-        return statement, (self._tenant, *roots, *below)
+        prefixes = padded(list(dict.fromkeys(map(_prefix, _with_ancestors(path)))))
+        statement = self._statements.covering(len(prefixes), below=children)
+        below = (self._tenant, *map(_prefix, _below(path))) if children else ()
+        return statement, (self._tenant, *prefixes, *below)

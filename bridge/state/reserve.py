@@ -13,12 +13,12 @@ ZFS) keeps reserves of its own.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bridge.state import sqlite
 from bridge.state.api import StateError
 from bridge.state.statements import Statements
 
@@ -31,7 +31,7 @@ LOW = SIZE // 2
 _SMALLEST_DISK = 16 * SIZE
 """Bytes of a disk: on a smaller one the reserve would itself fill it."""
 
-_abandoned: list[sqlite.Connection | None] = []
+_abandoned: list[sqlite3.Connection | None] = []
 
 
 class Reserve:
@@ -41,12 +41,12 @@ class Reserve:
     """
 
     def __init__(
-        self, path: Path, connect: Callable[[], sqlite.Connection], statements: Statements
+        self, path: Path, connect: Callable[[], sqlite3.Connection], statements: Statements
     ) -> None:
         self._log = path.with_name(path.name + "-wal")
         self._connect = connect
         self._statements = statements
-        self._connection: sqlite.Connection | None = None
+        self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -59,7 +59,7 @@ class Reserve:
                 if self._connection is None:
                     self._connection = self._connect()
                 self._fill(self._connection)
-            except (sqlite.DriverError, StateError, OSError):
+            except (sqlite3.Error, StateError, OSError):
                 self._disconnect()  # which rolls back; the next time it is tried again
 
     def close(self) -> None:
@@ -75,8 +75,8 @@ class Reserve:
         self._lock = threading.Lock()
         self._closed = True
 
-    def _fill(self, connection: sqlite.Connection) -> None:
-        free, log = sqlite.free_bytes(connection), self._log.stat().st_size
+    def _fill(self, connection: sqlite3.Connection) -> None:
+        free, log = _free_bytes(connection), self._log.stat().st_size
         if free >= LOW and log >= LOW:
             return
         # The log is new at each opening, also on a full disk: then the database need not grow too.
@@ -92,5 +92,12 @@ class Reserve:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(sqlite.DriverError):
+            with suppress(sqlite3.Error):
                 connection.close()
+
+
+def _free_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of the database's file that it may use before the file has to grow."""
+    pages = connection.execute("PRAGMA freelist_count").fetchall()[0][0]
+    size = connection.execute("PRAGMA page_size").fetchall()[0][0]
+    return int(pages) * int(size)

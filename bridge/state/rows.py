@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseName, Touch
+from bridge.state.backend import Cursor
 from bridge.state.statements import Statements
 
 ENTRIES = 1
@@ -24,19 +24,19 @@ Row = tuple[str, bytes, bytes, bytes, int]
 
 
 def raise_directory(
-    cursor: sqlite.Cursor, statements: Statements, vault: str, touch: Touch, now: float
+    cursor: Cursor, statements: Statements, vault: str, touch: Touch, now: float
 ) -> DirectoryState:
     """Raise one directory's generation and time, and its links if they were touched."""
     directory, links = touch
     cursor.execute(
         statements.raise_directory,
-        (vault, directory, int(now * 1e6), int(now * 1e6), int(now), links, vault, directory),
+        (vault, directory, int(now * 1e6), int(now * 1e6), int(now), int(links), vault, directory),
     )
     return _state(*cursor.fetchall()[0])
 
 
 def directory_state(
-    cursor: sqlite.Cursor, statements: Statements, vault: str, directory: bytes
+    cursor: Cursor, statements: Statements, vault: str, directory: bytes
 ) -> DirectoryState | None:
     """One directory's state, or None when it was never seen."""
     cursor.execute(statements.directory_state, (vault, directory, vault, directory))
@@ -50,7 +50,7 @@ def _state(generation: int, links: int, mtime: int, touch: int | None) -> Direct
     return DirectoryState(generation, links, mtime, changing, touch == LINKS)
 
 
-def bury(cursor: sqlite.Cursor, statements: Statements, vault: str, now: float) -> int:
+def bury(cursor: Cursor, statements: Statements, vault: str, now: float) -> int:
     """Remove the leases that ran out and raise what their dead holders may have changed."""
     rows = cursor.execute(statements.expired_leases, (vault, now)).fetchall()
     touched: dict[bytes, bool] = {}

@@ -9,14 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy.dialects import sqlite as dialect_module
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bridge.state.api import StateError, StateFull, StateUnavailable
-from bridge.state.schema import metadata
+from bridge.state.backend import Cursor
+from bridge.state.reserve import Reserve
+from bridge.state.schema import ORIGINAL
+from bridge.state.statements import Statements
 
 DIALECT = dialect_module.dialect(paramstyle="qmark")
 
@@ -32,9 +35,7 @@ CHECKPOINT_PAGES = 200
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 """What SQLite says on a full disk; the second when it cannot make room for the log's index."""
 
-Connection = sqlite3.Connection
-Cursor = sqlite3.Cursor
-DriverError = sqlite3.Error
+_RESERVE_BUSY_SECONDS = 1.0
 
 BEGIN = "BEGIN IMMEDIATE"
 """Takes the write lock at once: a transaction that reads first and then writes could be refused
@@ -75,11 +76,11 @@ def refuse_stranger(path: Path, busy: float) -> None:
             tables = table_names(connection.cursor())
         except sqlite3.Error as error:
             raise _at_opening(path, error) from error
-    if tables and not tables >= set(metadata.tables):
+    if tables and not tables >= ORIGINAL:
         raise StateError(f"{path} is some other program's database: name another file")
 
 
-def connect(path: Path, busy: float) -> Connection:
+def connect(path: Path, busy: float) -> sqlite3.Connection:
     """A connection that waits at most ``busy`` seconds for other processes.
 
     ``synchronous=FULL``: a lease is on disk before the store changes, a generation before the
@@ -96,7 +97,7 @@ def connect(path: Path, busy: float) -> Connection:
     return connection
 
 
-def _connect(path: Path, busy: float) -> Connection:
+def _connect(path: Path, busy: float) -> sqlite3.Connection:
     try:
         # mode=rw: a file that was removed under us is an error, never a new empty database.
         return sqlite3.connect(
@@ -119,32 +120,17 @@ def _at_opening(path: Path, error: sqlite3.Error) -> StateError:
     return unavailable(error)
 
 
-def table_names(cursor: Cursor) -> set[str]:
-    """The tables that exist."""
-    rows = cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    return {str(row[0]) for row in rows}
-
-
-def create_tables(cursor: Cursor) -> None:
-    """Make the schema, within the caller's transaction."""
-    for table in metadata.sorted_tables:
-        cursor.execute(str(CreateTable(table).compile(dialect=DIALECT)))
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            cursor.execute(str(CreateIndex(index).compile(dialect=DIALECT)))
-
-
-def free_bytes(connection: Connection) -> int:
-    """Bytes of the database's file that it may use before the file has to grow."""
-    pages = connection.execute("PRAGMA freelist_count").fetchall()[0][0]
-    size = connection.execute("PRAGMA page_size").fetchall()[0][0]
-    return int(pages) * int(size)
-
-
-def unavailable(error: sqlite3.Error) -> StateUnavailable:
+def unavailable(error: Exception) -> StateUnavailable:
     """The error to raise for one of the driver's."""
     if getattr(error, "sqlite_errorname", "") in _FULL:
         return StateFull(f"the disk of the state database is full: {error}")
     return StateUnavailable(f"the state database did not answer: {error}")
+
+
+def table_names(cursor: Cursor) -> set[str]:
+    """The tables that exist."""
+    rows = cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {str(row[0]) for row in rows}
 
 
 class Presence:
@@ -180,3 +166,108 @@ class Presence:
     def close(self) -> None:
         """Say that this one has gone."""
         os.close(self._descriptor)
+
+
+class SqliteConnection:
+    """Implements ``bridge.state.backend.Connection``."""
+
+    __slots__ = ("_clock", "_connection", "cursor")
+
+    lost = False
+    """The other side is this process."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+        self._connection = connection
+        self._clock = clock
+        self.cursor = connection.cursor()
+
+    def now(self) -> float:
+        """The machine's time."""
+        return self._clock()
+
+    def begin(self) -> float:
+        """Take the write lock: every process that has it ends its transaction before."""
+        self.cursor.execute(BEGIN)
+        return self._clock()
+
+    def commit(self) -> None:
+        """End the transaction; if this raises, it was not made."""
+        self.cursor.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close it, which rolls back."""
+        self._connection.close()
+
+
+class SqliteBackend:
+    """Implements ``bridge.state.backend.Backend``, over one file."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    most_readers = None
+
+    def __init__(self, path: Path, busy: float, clock: Callable[[], float]) -> None:
+        """Find the file, or make it. Raises StateError, StateUnavailable."""
+        check_version()
+        self._path = path.absolute()
+        self._busy = busy
+        self._clock = clock
+        self.statements = Statements(DIALECT)
+        self._presence = Presence(self._path)
+        try:
+            open_file(self._path)
+            refuse_stranger(self._path, busy)
+        except BaseException:
+            self._presence.close()
+            raise
+        # The heartbeat keeps it up, and must not be late for its leases.
+        self._reserve = Reserve(
+            self._path,
+            lambda: connect(self._path, min(busy, _RESERVE_BUSY_SECONDS)),
+            self.statements,
+        )
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process has the file open."""
+        return self._presence.alone
+
+    def connect(self) -> SqliteConnection:
+        """A new connection."""
+        return SqliteConnection(connect(self._path, self._busy), self._clock)
+
+    def unavailable(self, error: Exception) -> StateUnavailable:
+        """The error to raise for one of the driver's."""
+        return unavailable(error)
+
+    def tables(self, cursor: Cursor) -> set[str]:
+        """The names of all tables there are."""
+        return table_names(cursor)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date."""
+        # Alembic and SQLAlchemy's engine take a while to import, and are rarely needed.
+        from bridge.state.migrating import migrate  # noqa: PLC0415
+
+        migrate("sqlite://", lambda: connect(self._path, self._busy), BEGIN)
+
+    def share(self) -> None:
+        """Let others in, and make the reserve."""
+        self._presence.share()
+        self._reserve.keep()
+
+    def keep(self) -> None:
+        """Fill up the reserve."""
+        self._reserve.keep()
+
+    def close(self) -> None:
+        """Say that this process has gone."""
+        self._reserve.close()
+        self._presence.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the parent still has the file open."""
+        self._reserve.abandon()
+        self._presence.close()
+
+    def __str__(self) -> str:
+        return str(self._path)

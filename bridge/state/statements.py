@@ -2,7 +2,8 @@
 
 SQLAlchemy's own execution costs more than SQLite's work itself (see the decision record on the
 state's hot path), so only its compiler is used here. Parameters are positional; each statement
-names their order, and compiling checks it.
+names their order, and compiling checks it. The same statements are for both databases: what only
+one of them understands does not compile for the other.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.sql.base import Executable
 
-from bridge.state.schema import directories, leases, locks, meta
+from bridge.state.core import insert
+from bridge.state.schema import directories, leases, lock_prefix, locks, meta
 
 _LARGEST_EXACT = 8
 
@@ -45,7 +46,7 @@ class Statements:
     """The statements as text for one database dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         self._read: dict[int, str] = {}
         self._covering: dict[tuple[int, bool], str] = {}
         self._compile_leases()
@@ -65,7 +66,7 @@ class Statements:
         self.drop_meta = self._text(delete(meta).where(meta.c.key == bindparam("key")), "key")
 
     def _text(self, statement: Executable, *order: str) -> str:
-        compiled: Any = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
+        compiled: Any = statement.compile(dialect=self.dialect)  # type: ignore[attr-defined]
         found = tuple(compiled.positiontup)
         if found != order:
             raise AssertionError(f"parameters {found}, not {order}: {compiled}")
@@ -246,33 +247,45 @@ class Statements:
             delete(locks).where(tenant, locks.c.expires <= bindparam("now")), "tenant", "now"
         )
         self.remove_lock_on = self._text(
-            delete(locks).where(tenant, locks.c.root == bindparam("root")), "tenant", "root"
+            delete(locks).where(
+                tenant, lock_prefix == bindparam("prefix"), locks.c.root == bindparam("root")
+            ),
+            "tenant",
+            "prefix",
+            "root",
         )
         self.remove_locks_below = self._text(
             delete(locks).where(
-                tenant, locks.c.root >= bindparam("first"), locks.c.root < bindparam("end")
+                tenant,
+                lock_prefix >= bindparam("first_prefix"),
+                lock_prefix <= bindparam("end_prefix"),
+                locks.c.root >= bindparam("first"),
+                locks.c.root < bindparam("end"),
             ),
             "tenant",
+            "first_prefix",
+            "end_prefix",
             "first",
             "end",
         )
 
     def covering(self, size: int, *, below: bool) -> str:
-        """Locks on ``size`` roots and, with ``below``, in a range of roots, expired ones too.
+        """Locks whose roots have one of ``size`` prefixes and, with ``below``, one in a range.
 
-        tenant, root..., then tenant, first and end. Asked for the live ones only, or for both
-        with OR, SQLite goes through every lock of the tenant by the index on expiry.
+        tenant, prefix..., then tenant, first and last prefix; expired ones and some others too.
+        Asked for the live ones only, or for both with OR, SQLite goes through every lock of the
+        tenant by the index on expiry.
         """
         text = self._covering.get((size, below))
         if text is None:
             names = [f"r{index}" for index in range(size)]
             tenant = locks.c.tenant == bindparam("tenant")
-            on = select(locks).where(tenant, locks.c.root.in_([bindparam(name) for name in names]))
+            on = select(locks).where(tenant, lock_prefix.in_([bindparam(name) for name in names]))
             if below:
                 under = select(locks).where(
-                    tenant, locks.c.root >= bindparam("first"), locks.c.root < bindparam("end")
+                    tenant, lock_prefix >= bindparam("first"), lock_prefix <= bindparam("last")
                 )
-                text = self._text(union_all(on, under), "tenant", *names, "tenant", "first", "end")
+                text = self._text(union_all(on, under), "tenant", *names, "tenant", "first", "last")
             else:
                 text = self._text(on, "tenant", *names)
             self._covering[size, below] = text

@@ -6,8 +6,8 @@ import random
 import time
 from collections.abc import Collection, Iterable, Sequence
 
-from bridge.state import sqlite
 from bridge.state.api import DirectoryState, LeaseBusy, LeaseName, StateUnavailable, Touch
+from bridge.state.backend import Cursor
 from bridge.state.leases import HeldLease, Holders
 from bridge.state.readers import Readers
 from bridge.state.rows import ENTRIES, LINKS, bury, names_of
@@ -17,7 +17,7 @@ from bridge.state.turns import Turns
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _MOST_AT_ONCE = 8192
-"""Directories in one query; SQLite takes 32,766 parameters."""
+"""Directories in one query; SQLite takes 32,766 parameters, PostgreSQL 65,535."""
 
 
 class VaultState:
@@ -79,10 +79,13 @@ class VaultState:
         if not directories:
             return []
         wanted = padded(list(directories))
+        buried = float("inf")
         while True:
             rows, now = self._readers.ask(
                 self._statements.read(len(wanted)), (self._vault, *wanted)
             )
+            # What a burial left had not run out, though an estimate of the time be ahead.
+            now = min(now, buried)
             states: dict[bytes, DirectoryState] = {}
             ran_out = False
             for directory, generation, links, mtime, touch, expires in rows:
@@ -99,7 +102,7 @@ class VaultState:
                     touch == LINKS or (known is not None and known.links_changing),
                 )
             if ran_out:
-                self.clear_stale_leases()
+                _, buried = self._bury()
                 continue
             try:
                 return [states[directory] for directory in directories]
@@ -107,7 +110,7 @@ class VaultState:
                 self._create([each for each in wanted if each not in states])
 
     def _create(self, directories: Iterable[bytes]) -> None:
-        def create(cursor: sqlite.Cursor, now: float) -> None:
+        def create(cursor: Cursor, now: float) -> None:
             start = int(now * 1e6)
             for directory in sorted(set(directories)):
                 cursor.execute(
@@ -121,7 +124,7 @@ class VaultState:
         """Drop the rows of directories that exist no more."""
         gone = sorted(set(directories))
 
-        def drop(cursor: sqlite.Cursor, _now: float) -> None:
+        def drop(cursor: Cursor, _now: float) -> None:
             for directory in gone:
                 cursor.execute(self._statements.forget_directory, (self._vault, directory))
 
@@ -130,13 +133,15 @@ class VaultState:
 
     def stale_leases(self) -> list[LeaseName]:
         """Leases that have run out and were not released."""
-        rows, _ = self._readers.ask(
-            self._statements.expired_leases, (self._vault, self._readers.clock())
-        )
+        rows = self._readers.ask_at(self._statements.expired_leases, (self._vault,))
         return names_of(rows)
 
     def clear_stale_leases(self) -> int:
         """Remove them, raising their directories' generations."""
+        return self._bury()[0]
+
+    def _bury(self) -> tuple[int, float]:
+        """How many, and the time until which leases had to live to be left."""
         return self._writer.run(
-            lambda cursor, now: bury(cursor, self._statements, self._vault, now)
+            lambda cursor, now: (bury(cursor, self._statements, self._vault, now), now)
         )

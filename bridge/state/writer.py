@@ -1,8 +1,8 @@
 """One writing connection for a process, with many threads' changes in one transaction.
 
-SQLite has one writer at a time, and a transaction costs more than the statements in it (on
-disk: a sync). So there is no queue of transactions but one of changes: the first thread to come
-leads, and writes what has gathered; when it is done, the first of those who came meanwhile
+Transactions that write take turns, and one costs more than the statements in it (a sync, the way to
+the database and back). So there is no queue of transactions but one of changes: the first thread to
+come leads, and writes what has gathered; when it is done, the first of those who came meanwhile
 leads. A lone thread never waits for another.
 """
 
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
-from bridge.state import sqlite
 from bridge.state.api import StateError, StateUnavailable
+from bridge.state.backend import Backend, Connection, Cursor
 
 Result = TypeVar("Result")
-Work = Callable[[sqlite.Cursor, float], Result]
+Work = Callable[[Cursor, float], Result]
 """A change, given the transaction's cursor and its time in Unix seconds.
 
 It shares its transaction with other threads' changes, so it cannot roll back: it raises
@@ -26,7 +26,7 @@ StateError before it has written anything, or not at all.
 
 _LARGEST_BATCH = 64
 
-_abandoned: list[sqlite.Connection | None] = []
+_abandoned: list[Connection | None] = []
 
 
 class _Job(Generic[Result]):
@@ -43,19 +43,16 @@ class _Job(Generic[Result]):
 class Writer:
     """Runs changes, each in a transaction, perhaps together with others."""
 
-    def __init__(
-        self, connect: Callable[[], sqlite.Connection], clock: Callable[[], float], wait: float
-    ) -> None:
+    def __init__(self, backend: Backend, wait: float) -> None:
         """``wait``: seconds until a change whose turn has not come is given up."""
-        self._connect = connect
-        self._clock = clock
+        self.errors = backend.errors
+        self._backend = backend
         self._wait = wait
         self._mutex = threading.Lock()
         self._queue: list[_Job[object]] = []
         self._led = False
         self._closed = False
-        self._connection: sqlite.Connection | None = None
-        self._cursor: sqlite.Cursor | None = None
+        self._connection: Connection | None = None
 
     def run(self, work: Work[Result]) -> Result:
         """Run ``work``; returns or raises what it does, after the commit.
@@ -90,13 +87,13 @@ class Writer:
     def abandon(self) -> None:
         """In a forked child: forget the parent's connection, which must not even be closed here."""
         _abandoned.append(self._connection)
-        self._connection = self._cursor = None
+        self._connection = None
         self._mutex = threading.Lock()
         self._queue = []
         self._led = False
         self._closed = True
 
-    def _close_within(self, _cursor: sqlite.Cursor, _now: float) -> None:
+    def _close_within(self, _cursor: Cursor, _now: float) -> None:
         self._closed = True
 
     def _wait_for(self, job: _Job[object], gate: threading.Lock) -> None:
@@ -154,11 +151,11 @@ class Writer:
             else:
                 self._transact(batch)
                 return
-        except sqlite.DriverError as error:
-            failure = sqlite.unavailable(error)
-            self._disconnect()
         except StateUnavailable as error:
             failure = error
+            self._disconnect()
+        except self._backend.errors as error:
+            failure = self._backend.unavailable(error)
             self._disconnect()
         except BaseException:
             self._disconnect()
@@ -167,20 +164,31 @@ class Writer:
         self._fail(batch, failure)
 
     def _transact(self, batch: list[_Job[object]]) -> None:
-        cursor = self._cursor or self._open()
-        cursor.execute(sqlite.BEGIN)
-        now = self._clock()
+        connection, now = self._begin()
+        cursor = connection.cursor
         for job in batch:
             try:
                 job.result = job.work(cursor, now)
             except StateError as error:
                 job.error = error
-            except sqlite.DriverError:
+            except self._backend.errors:
                 raise
             except Exception as error:
                 job.error = error
                 raise StateUnavailable("a change beside this one has a fault") from error
-        cursor.execute("COMMIT")
+        connection.commit()
+
+    def _begin(self) -> tuple[Connection, float]:
+        """Begin a transaction: on a new connection where ours broke while nobody used it."""
+        if self._connection is not None:
+            try:
+                return self._connection, self._connection.begin()
+            except self._backend.errors:
+                if not self._connection.lost:
+                    raise
+                self._disconnect()
+        self._connection = self._backend.connect()
+        return self._connection, self._connection.begin()
 
     def _fail(self, batch: list[_Job[object]], failure: StateUnavailable) -> None:
         for job in batch:
@@ -188,14 +196,9 @@ class Writer:
                 # One for each: threads that raise one exception would share its traceback.
                 job.error = type(failure)(str(failure))
 
-    def _open(self) -> sqlite.Cursor:
-        self._connection = self._connect()
-        self._cursor = self._connection.cursor()
-        return self._cursor
-
     def _disconnect(self) -> None:
         """Close the connection, which rolls back; the next change opens a new one."""
-        connection, self._connection, self._cursor = self._connection, None, None
+        connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(sqlite.DriverError):
+            with suppress(*self._backend.errors):
                 connection.close()

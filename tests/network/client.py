@@ -21,8 +21,8 @@ from typing import IO, Any, Self
 
 from tests.network import building
 from tests.network.errors import NetworkError
-from tests.network.postgres import PostgreSQL
 from tests.network.values import BucketState, Project, ProxyState, Requests, Transferred
+from tests.postgres import PostgreSQL, PostgreSQLError
 
 START_LIMIT = 120.0
 """Seconds until the network must be there; about two are the rule."""
@@ -86,7 +86,7 @@ class Network:
             self._postgres.start()
             self._write(b"start\n")
             self.satellite = str(self._stage()["satellite"])
-        except NetworkError as error:
+        except (NetworkError, PostgreSQLError) as error:
             raise NetworkError(f"{error}{self._end()[1]}") from error
         except BaseException:
             self._end()

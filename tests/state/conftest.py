@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bridge.state.database import DatabaseState, open_state
+from bridge.state.postgres import ADVISORY
+from tests.postgres import PostgreSQL
 from tests.tools import require_tool
 
 
@@ -34,20 +40,109 @@ class Database:
     clock: Clock = field(default_factory=Clock)
     opened: list[DatabaseState] = field(default_factory=list)
 
-    def open(self, *, real: bool = False, ttl: float = 60.0, busy: float = 5.0) -> DatabaseState:
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file."""
+        return "://" not in self.url
+
+    def open(
+        self, *, real: bool = False, ttl: float = 60.0, linger: float = 0.0, busy: float = 5.0
+    ) -> DatabaseState:
         """A state over it; on the test's clock unless ``real``."""
         state = (
-            open_state(self.url, ttl=ttl, busy=busy)
+            open_state(self.url, ttl=ttl, linger=linger, busy=busy)
             if real
-            else open_state(self.url, ttl=ttl, busy=busy, clock=self.clock, monotonic=self.clock)
+            else open_state(
+                self.url,
+                ttl=ttl,
+                linger=linger,
+                busy=busy,
+                clock=self.clock,
+                monotonic=self.clock,
+            )
         )
         self.opened.append(state)
         return state
 
+    def run(self, *statements: str) -> list[tuple[object, ...]]:
+        """Run plain SQL, committed at the end; returns the rows of the last one."""
+        rows: list[tuple[object, ...]] = []
+        if self.is_sqlite:
+            with contextlib.closing(sqlite3.connect(self.url, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in statements:
+                    rows = connection.execute(statement).fetchall()
+                connection.execute("COMMIT")
+            return rows
+        with psycopg.connect(self.url) as other:
+            for statement in statements:
+                cursor = other.execute(statement.encode())
+                rows = cursor.fetchall() if cursor.description else []
+        return rows
 
-@pytest.fixture(params=["sqlite"])
+    @contextmanager
+    def blocked(self) -> Iterator[None]:
+        """Be another process in the middle of a transaction that writes."""
+        if self.is_sqlite:
+            with contextlib.closing(sqlite3.connect(self.url, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield
+                connection.execute("ROLLBACK")
+        else:
+            with psycopg.connect(self.url) as other:
+                other.execute(ADVISORY.encode())
+                yield
+
+
+@contextmanager
+def running_postgresql(**settings: str) -> Iterator[PostgreSQL]:
+    """A server of a test's own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="state-", ignore_cleanup_errors=True) as folder,
+        (Path(folder) / "log").open("wb") as log,
+    ):
+        server = PostgreSQL(Path(folder), log, settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """One server for all tests that do it no harm."""
+    with running_postgresql() as server:
+        yield server
+
+
+_schemas = itertools.count()
+
+
+def new_schema(server: PostgreSQL) -> str:
+    """The URL of an empty schema on it."""
+    name = f"test{next(_schemas)}"
+    with psycopg.connect(server.url) as connection:
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    return f"{server.url}&options=-csearch_path%3D{name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    database = Database(str(tmp_path / "state.db"))
+    database = Database(
+        str(tmp_path / "state.db")
+        if request.param == "sqlite"
+        else new_schema(request.getfixturevalue("postgresql"))
+    )
+    yield database
+    for state in database.opened:
+        state.close()
+
+
+@pytest.fixture
+def on_postgresql(postgresql: PostgreSQL) -> Iterator[Database]:
+    """An empty database on PostgreSQL, for what SQLite cannot do."""
+    database = Database(new_schema(postgresql))
     yield database
     for state in database.opened:
         state.close()

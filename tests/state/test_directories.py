@@ -7,11 +7,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.state.api import DirectoryState, LeaseName, Touch
-from bridge.state.database import DatabaseState, open_state
+from bridge.state.database import DatabaseState
 from bridge.state.tree import VaultState
 from tests.state.conftest import Clock, Database
 
@@ -158,15 +158,17 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 def test_no_history_takes_a_generation_or_time_back(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, list[bytes], bool, float]]
+    database: Database, steps: list[tuple[str, list[bytes], bool, float]]
 ) -> None:
-    clock = Clock()
-    path = tmp_path_factory.mktemp("history") / "state.db"
-    with open_state(path, clock=clock, monotonic=clock) as state:
-        tree = state.tree("v")
+    clock = database.clock
+    with database.open() as state:
+        # Each history has a vault of its own.
+        tree = state.tree(os.urandom(8).hex())
         last = tree.read([A, B])
         for what, directories, links, pause in steps:
             if what != "read":

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -108,9 +109,17 @@ def test_a_killed_holders_lease_runs_out_and_its_directories_are_raised(
     assert state.locks("tenant").get("token") is not None
 
 
-def test_who_opens_after_all_others_died_need_not_wait_for_their_leases(
-    database: Database,
-) -> None:
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Database]:
+    """An SQLite database: only there can a process know that it is alone."""
+    database = Database(str(tmp_path / "state.db"))
+    yield database
+    for state in database.opened:
+        state.close()
+
+
+def test_who_opens_after_all_others_died_need_not_wait_for_their_leases(file: Database) -> None:
+    database = file
     state = database.open(real=True)
     before = state.tree("v").read([A])[0].generation
     state.close()
@@ -126,10 +135,9 @@ def test_who_opens_after_all_others_died_need_not_wait_for_their_leases(
     assert again.locks("tenant").get("token") is not None
 
 
-def test_a_dead_holders_changes_are_waited_for_where_they_may_come_late(
-    database: Database,
-) -> None:
+def test_a_dead_holders_changes_are_waited_for_where_they_may_come_late(file: Database) -> None:
     """A request that the dead process made may still be on its way to the store."""
+    database = file
     database.clock.seconds = time.time()
     holder = Holder(database.url, ttl=600)
     holder.kill()
@@ -144,8 +152,9 @@ def test_a_dead_holders_changes_are_waited_for_where_they_may_come_late(
     assert not any(each.changing for each in tree.read([A, B]))
 
 
-def test_what_a_stopped_process_still_did_is_waited_for_too(database: Database) -> None:
+def test_what_a_stopped_process_still_did_is_waited_for_too(file: Database) -> None:
     """It ends while a thread of it is in the middle of a change that may take effect late."""
+    database = file
 
     def opened() -> DatabaseState:
         clock = database.clock

@@ -1,4 +1,4 @@
-"""The reserve: on a disk full to the last byte the state goes on with what is small."""
+"""The reserve, which is SQLite's own: on a disk full to the last byte what is small goes on."""
 
 from __future__ import annotations
 

