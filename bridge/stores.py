@@ -159,7 +159,7 @@ def open_store(
     configured = settings.store
     grant = _usable_grant(settings, create) if configured.kind == "storj" else None
     try:
-        opened = stores.open(settings.tenant.id, bucket=configured.bucket or "", grant=grant)
+        opened = stores.open(settings.declared.id, bucket=configured.bucket or "", grant=grant)
     except StoreError as error:
         raise CannotOpen(f"store: {error}") from None
     return _Only(opened, stores)
@@ -210,7 +210,11 @@ def grant_text(configured: Store) -> str:
     """The access grant as it is written. Raises CannotOpen."""
     if configured.grant is not None:
         return configured.grant.get_secret_value()
-    assert configured.grant_file is not None, "settings refuse a storj store without a grant"
+    if configured.grant_file is None:
+        raise CannotOpen(
+            "store: there is no access grant: set grant_file, or STORJ_BRIDGE_STORE__GRANT in the "
+            "environment"
+        )
     try:
         return read_secret(configured.grant_file)
     except SecretFileError as error:
@@ -219,7 +223,7 @@ def grant_text(configured: Store) -> str:
 
 def places_of(settings: Settings) -> tuple[Place, Place]:
     """Where on Storj the tenant's vault and its keyrings are."""
-    bucket, tenant = settings.store.bucket, settings.tenant.id
+    bucket, tenant = settings.store.bucket, settings.declared.id
     assert bucket is not None, "settings refuse a storj store without a bucket"
     return Place(bucket, vault_prefix(tenant)), Place(bucket, keyrings_prefix(tenant))
 
@@ -239,7 +243,7 @@ def account_of(settings: Settings, store: ObjectStore) -> OnStorj | None:
     """
     if settings.store.kind != "storj":
         return None
-    prefixes = [vault_prefix(settings.tenant.id), keyrings_prefix(settings.tenant.id)]
+    prefixes = [vault_prefix(settings.declared.id), keyrings_prefix(settings.declared.id)]
     try:
         listings = (store.list(prefix, recursive=True) for prefix in prefixes)
         account = Account.of(chain.from_iterable(listings))
