@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from bridge.crypto.errors import Unconfirmed
 from bridge.crypto.record import Kind, Record
 from bridge.files.api import ROOT, Entry, Guard, Reader, Usage, Writer, no_guard
 from bridge.files.change import StaleError, looking_again
@@ -118,7 +119,7 @@ class VaultTree:
                     yield from self._with_times(waiting)
                     waiting.clear()
             yield from self._with_times(waiting)
-        except (StoreError, StateError) as error:
+        except (StoreError, StateError, Unconfirmed) as error:
             raise translate(error) from error
 
     def _with_times(self, waiting: _Waiting) -> Iterator[Entry]:

@@ -54,7 +54,7 @@ class Margins:
 
     @classmethod
     def of(cls, *, lease: float, late: float) -> Margins:
-        """For leases that live ``lease`` seconds, in which all that is sealed is asked of the store.
+        """For leases of ``lease`` seconds, within which all that is sealed is asked of the store.
 
         ``late``: for how long after that it may still take effect there.
         """
