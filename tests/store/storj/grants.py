@@ -100,13 +100,25 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             yield tag >> 3, bytes([length])
 
 
-def encryption_keys(text: str) -> dict[tuple[str, str], bytes]:
-    """The keys in a grant by bucket and path; the one of the whole project by empty ones."""
+def _message(text: str) -> bytes:
+    """The protobuf message in a grant."""
     number = 0
     for letter in text:
         number = number * 58 + ALPHABET.index(letter)
-    data = number.to_bytes((number.bit_length() + 7) // 8)
-    (encryption,) = (value for field, value in _fields(data[:-4]) if field == 3)
+    return number.to_bytes((number.bit_length() + 7) // 8)[:-4]
+
+
+def at(address: str, text: str) -> str:
+    """The same grant, for its satellite at another address."""
+    parts = dict(_fields(_message(text)))
+    node_id = parts[1].decode().partition("@")[0]
+    message = field(1, f"{node_id}@{address}".encode()) + field(2, parts[2]) + field(3, parts[3])
+    return base58check(message)
+
+
+def encryption_keys(text: str) -> dict[tuple[str, str], bytes]:
+    """The keys in a grant by bucket and path; the one of the whole project by empty ones."""
+    (encryption,) = (value for field, value in _fields(_message(text)) if field == 3)
     keys = {}
     for kind, value in _fields(encryption):
         if kind == 1:
