@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 from bridge.files.api import ROOT, FileTree
 from bridge.files.path import Path
 from bridge.state.api import Locks
 from bridge.tenants.api import ALL_RIGHTS
 from bridge.tenants.confined import ConfinedLocks, ConfinedTree
+from bridge.tenants.metered import MeteredTree
+from bridge.tenants.usage import Ledger
+from tests.tenants.ledger import SharedUsage
 
 BY_RIGHTS = " by rights"
 """Ends the name of a tree that is used by a credential with all rights to all of it."""
 
 CONFINED = " confined"
-"""Ends the name of a tree of which a credential sees one folder."""
+"""Ends the name of a tree of which a credential sees one folder, and whose tenant has a quota."""
 
 FOLDER = Path(("a", "b"))
 """That folder. It is called like others that tests make, so that a path taken twice is found."""
@@ -28,7 +33,8 @@ def as_credential(name: str, tree: FileTree) -> FileTree:
     if name.endswith(CONFINED):
         tree.mkdir(FOLDER.parent)
         tree.mkdir(FOLDER)
-        return ConfinedTree(tree, ALL_RIGHTS, FOLDER)
+        metered = MeteredTree(tree, Ledger(SharedUsage(time.time), quota=1 << 40))
+        return ConfinedTree(metered, ALL_RIGHTS, FOLDER)
     return ConfinedTree(tree, ALL_RIGHTS, ROOT) if name.endswith(BY_RIGHTS) else tree
 
 
