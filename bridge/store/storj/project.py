@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -21,6 +22,9 @@ from bridge.store.storj.refusals import (
 )
 
 _DENIED = 0x09
+
+_TRIES = 10
+"""How often a bucket that comes and goes is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +92,13 @@ class Project(Closing):
 
         It looks first, since a grant for a folder may look, and not create.
         """
-        try:
-            return self.stat_bucket(name)
-        except BucketNotFound:
-            pass
-        try:
-            return self.create_bucket(name)
-        except BucketExists:  # made by another meanwhile
-            return self.stat_bucket(name)
+        for _ in range(_TRIES):
+            with suppress(BucketNotFound):
+                return self.stat_bucket(name)
+            # Made by another meanwhile, it may go once more: see attribute_bucket.
+            with suppress(BucketExists):
+                return self.create_bucket(name)
+        return self.stat_bucket(name)
 
     def bucket_facts(self, name: str) -> BucketFacts:
         """What the satellite says of the bucket. Raises BucketNotFound."""
