@@ -97,6 +97,8 @@ class VaultKeys:
             with self._asking:
                 if self._is_stale():
                     self._ask()
+                if self._is_stale():
+                    raise Unconfirmed("the answer which keyring is the newest took too long")
         return self._keys
 
     def seal_record(self, record: Record) -> str:

@@ -197,7 +197,7 @@ def test_any_spill_or_intent_opens_or_is_refused(content: object) -> None:
         (b"storj-bridge/v1/intent", keys.open_intent),
     ):
         for document in (content, {0: content}, {0: b"i" * 16, 1: content}):
-            sealed = keys._seal(label, cbor2.dumps(document))
+            sealed = keys.sealing()._seal(label, cbor2.dumps(document))
             try:
                 found = opens(sealed)
             except CryptoError:

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.crypto import labels
 from bridge.crypto.errors import CryptoError, Tampered, UnknownFormat, UnknownKey
-from bridge.crypto.keyring import Kek, Keyring, newest
+from bridge.crypto.keyring import Kek, Keyring, kek_of, newest
 from bridge.crypto.vault import VaultKeys
 from tests.crypto.sample import a_file, new_keyring
 
@@ -108,6 +108,14 @@ def test_an_impossible_keyring_is_refused(changes: dict[str, object]) -> None:
         Keyring.open(sealed_with(**changes), [KEK], "tenant")
 
 
+def test_it_says_under_which_kek_it_is() -> None:
+    assert kek_of(SEALED_1) == KEK.id
+    with pytest.raises(Tampered):
+        kek_of(SEALED_1[:36])
+    with pytest.raises(UnknownFormat):
+        kek_of(SEALED_1[:4] + b"\2" + SEALED_1[5:])
+
+
 def test_a_kek_has_32_bytes() -> None:
     for size in (0, 16, 31, 33):
         with pytest.raises(ValueError):
@@ -143,6 +151,18 @@ class TestRotation:
         dropped = {kid: trk for kid, trk in THIRD.trks.items() if kid != FIRST.active}
         with pytest.raises(UnknownKey):
             VaultKeys(replace(THIRD, trks=dropped)).open_record(record)
+
+    def test_may_change_the_kek_and_no_key(self) -> None:
+        again = SECOND.following(SEALED_2)
+        assert replace(again, number=2, previous=SECOND.previous) == SECOND
+        stored = {1: SEALED_1, 2: SEALED_2, 3: again.seal(NEW_KEK)}
+        assert newest(stored, [NEW_KEK], "tenant", seen=stored[3]) == again
+        assert newest(stored, [NEW_KEK, KEK], "tenant", seen=SEALED_2) == again
+
+    def test_ends_with_the_active_key_alone(self) -> None:
+        last = THIRD.without_retired(SEALED_3)
+        assert (last.active, last.trks) == (THIRD.active, {THIRD.active: THIRD.trks[THIRD.active]})
+        assert newest({**STORED, 4: last.seal(KEK)}, [KEK], "tenant", seen=SEALED_3) == last
 
     def test_never_draws_a_key_id_twice(self) -> None:
         drawn = iter([FIRST.active, b"fresh"[:4], bytes(32)])
