@@ -139,7 +139,10 @@ class AdminDoor:
             if request.method not in _SAFE:
                 raise _no_method(("GET",))
             return Answer(200, self._document)
-        token = await self.gate.enter(request.headers.get("Authorization"), call.address)
+        sent = request.headers.getall("Authorization", ())
+        if len(sent) > 1:
+            raise Refused(400, "send one Authorization header: a proxy may have looked at another")
+        token = await self.gate.enter(sent[0] if sent else None, call.address)
         call.token = token
         found = find(path.removeprefix(ROOT)) if path.startswith(ROOT + "/") else None
         if found is None:
@@ -155,10 +158,10 @@ class AdminDoor:
         if token.tenant is not None and not route.bound:
             raise Refused(403, "this takes the operator's token")
         call.route, call.tenant = route, names.get("tenant", "")
-        sent = await _sent(call, route, query, body)
+        values = await _sent(call, route, query, body)
         asked = Asked(**names, csv=wants_csv(request.headers.get("Accept")))
         with self._place(token):
-            answer = await self._perform(route, asked, sent)
+            answer = await self._perform(route, asked, values)
         call.tenant = call.tenant or answer.tenant
         return answer
 
