@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -65,27 +65,29 @@ def running(
     *,
     limits: Limits | None = None,
     settings: Settings | None = None,
-    quota: Quota | None = None,
+    quota: Callable[[], Quota] | None = None,
+    credentials: Mapping[str, tuple[FileTree, Locks]] | None = None,
     path: str = "/dav",
     public_url: str | None = None,
     proxies: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """Serve ``tree`` until the block ends."""
+    """Serve ``tree`` until the block ends; to whoever has ``credentials``, what stands there."""
+    given = credentials or {}
     limits = limits or Limits(drain=0.5)
     started: threading.Event = threading.Event()
     box: list[Running] = []
     stop: list[asyncio.Event] = []
     failed: list[BaseException] = []
     served: list[Served] = []
-    users = Users("alice", "bob")
+    users = Users("alice", "bob", *given)
 
     async def main() -> None:
         workers = Workers.within(limits)
         door = WebDAVDoor(
             authenticator=users,
-            tree_for=lambda _user: tree,
-            locks_for=lambda _user: locks,
-            quota_for=(lambda _user: quota) if quota else None,
+            tree_for=lambda user: given.get(user.name, (tree, locks))[0],
+            locks_for=lambda user: given.get(user.name, (tree, locks))[1],
+            quota_for=(lambda _user: quota()) if quota else None,
             workers=workers,
             limits=limits,
             settings=settings,

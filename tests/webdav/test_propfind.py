@@ -97,7 +97,7 @@ def test_propname_gives_the_names_of_all_without_values(dav: Client) -> None:
 
 
 def test_allprop_includes_what_is_asked_besides(model: ModelTree, locks: Locks) -> None:
-    with running(model, locks, quota=Quota(used=7, available=93)) as server:
+    with running(model, locks, quota=lambda: Quota(7, 93)) as server:
         dav = server.client()
         body = (
             b'<D:propfind xmlns:D="DAV:"><D:allprop/><D:include><D:quota-used-bytes/>'

@@ -141,7 +141,7 @@ def test_a_file_is_kept_as_it_came_though_its_client_names_an_encoding(dav: Clie
 
 
 def test_a_file_over_quota_is_507_before_its_body(model: ModelTree, locks: Locks) -> None:
-    with running(model, locks, quota=Quota(used=90, available=10)) as server:
+    with running(model, locks, quota=lambda: Quota(90, 10)) as server:
         dav = server.client()
         assert dav("PUT", "/a", b"x" * 10).status == 201
         with dav.raw() as raw:
