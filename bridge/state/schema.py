@@ -106,6 +106,7 @@ tenants = Table(
     Column("stored_bytes", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("counted", Double),
+    Column("metered", Double),  # until when byte-seconds are in usage_days
 )
 
 credentials = Table(

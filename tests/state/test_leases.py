@@ -303,6 +303,23 @@ def test_taking_over_raises_what_the_dead_holder_may_have_changed(database: Data
     assert not after[1].changing
 
 
+def test_others_leave_a_lease_for_as_long_as_its_holders_changes_may_come_late(
+    database: Database,
+) -> None:
+    slow, quick = database.open(linger=17), database.open(linger=17)
+    lease = slow.tree("v").acquire([ONE], [Touch(A, links=False)], wait=0)
+    assert lease.remaining == 60
+    database.clock.seconds += 61
+    with pytest.raises(LeaseLost):
+        lease.check()
+    with pytest.raises(LeaseBusy):
+        quick.tree("v").acquire([ONE], [], wait=0)
+    assert quick.tree("v").read([A])[0].changing
+    database.clock.seconds += 17
+    quick.tree("v").acquire([ONE], [], wait=0).release()
+    assert not quick.tree("v").read([A])[0].changing
+
+
 def test_whoever_reads_a_dead_holders_directory_raises_it(database: Database) -> None:
     dead, alive = database.open(), database.open()
     before = alive.tree("v").read([A])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -169,6 +170,26 @@ def test_a_refreshed_lock_lives_from_now(locks: Locks, clock: Clock) -> None:
 def test_a_path_of_thousands_of_folders_is_only_a_long_path(locks: Locks) -> None:
     locks.add(lock("/a/a"))
     assert roots(locks.covering("/a" * 5000, children=True)) == {"/a/a"}
+
+
+def test_long_roots_that_differ_only_at_their_end_are_different(locks: Locks) -> None:
+    # Beyond what an index of PostgreSQL takes, and with nothing in it to compress.
+    folder = "/" + random.Random(1).randbytes(4000).hex()
+    ends = ["", "/a", "/a/b", "/ab", "b", "/b"]
+    for end in ends:
+        locks.add(lock(folder + end, deep=False, token=f"token {end}"))
+    assert roots(locks.covering(folder + "/a")) == {folder + "/a"}
+    below = {folder + end for end in ("/a", "/a/b")}
+    assert roots(locks.covering(folder + "/a", children=True)) == below
+    assert roots(locks.covering("/", children=True)) == {folder + end for end in ends}
+    locks.remove_below(folder + "/a")
+    assert roots(locks.covering("/", children=True)) == {folder + end for end in ends} - below
+    deep = lock(folder + "/deep", token="deep")
+    locks.add(deep)
+    with pytest.raises(LockConflict):
+        locks.add(lock(deep.root + "/c", token="below"))
+    assert roots(locks.covering(deep.root + "/c")) == {deep.root}
+    assert roots(locks.covering(folder + "/deeper")) == set()
 
 
 def test_a_lock_is_removed_once(locks: Locks) -> None:

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("stored_bytes", sa.BigInteger, nullable=False),
         sa.Column("files", sa.BigInteger, nullable=False),
         sa.Column("counted", sa.Double),
+        sa.Column("metered", sa.Double),
     )
     op.create_table(
         "credentials",
