@@ -6,27 +6,33 @@ of it. The order of opening is the order of the layers, and closing goes the oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from bridge import __version__
+from bridge.crypto.errors import CryptoError
 from bridge.crypto.keyring import Kek
-from bridge.files.vault import Vault
-from bridge.files.vault_tree import VaultTree
+from bridge.files.errors import FileError
 from bridge.settings import Settings
 from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
-from bridge.store.api import ObjectStore, StoreError
+from bridge.storage import storage_of
+from bridge.store.api import StoreError
 from bridge.store.closing import Closing
 from bridge.store.deadline import deadline
-from bridge.stores import CannotOpen, late_seconds, open_store
+from bridge.store.storj.library import LibraryError
+from bridge.store.storj.refusals import GrantError
+from bridge.stores import CannotOpen, Stores, late_seconds
 from bridge.telemetry.metrics import Metrics
-from bridge.tenants.api import Credential, Tenant
-from bridge.tenants.configured import ConfiguredCredential
+from bridge.tenants.api import Tenant, TenantError
+from bridge.tenants.configured import ConfiguredTenant
 from bridge.tenants.keks import BadKek, new_kek, parse_keks
+from bridge.tenants.opened import OpenTenant, OpenTenants
+from bridge.tenants.records import Records
 from bridge.tenants.secret_files import SecretFileError, read_or_make, read_secret
+from bridge.tenants.service import TenantService
+from bridge.tenants.storage import Storage
 from bridge.tenants.vault import Keyrings, VaultError
 
 CHECK_SECONDS = 4.0
@@ -59,7 +65,7 @@ def keks_of(settings: Settings) -> tuple[Kek, ...]:
 
 def secret_of(settings: Settings) -> str:
     """The tenant's secret. Raises CannotOpen."""
-    tenant = settings.tenant
+    tenant = settings.declared
     try:
         if tenant.secret is not None:
             return tenant.secret.get_secret_value()
@@ -73,7 +79,7 @@ def secret_of(settings: Settings) -> str:
     )
 
 
-def make_key(settings: Settings, store: ObjectStore, text: str) -> None:
+def make_key(settings: Settings, text: str, has_vault: Callable[[], bool]) -> None:
     """Write ``text`` as the operator's key where its file is missing.
 
     Not where a vault is sealed under the missing one: a new key would look like the right one and
@@ -84,7 +90,7 @@ def make_key(settings: Settings, store: ObjectStore, text: str) -> None:
         return
     try:
         # Looked for again last: somebody else may have made key and vault meanwhile.
-        if not file.exists() and _has_vault(settings, store) and not file.exists():
+        if not file.exists() and has_vault() and not file.exists():
             raise CannotOpen(
                 f"keys: {file} is missing, and the vault in this store is sealed under it: put "
                 "your copy back"
@@ -96,92 +102,96 @@ def make_key(settings: Settings, store: ObjectStore, text: str) -> None:
         raise CannotOpen(f"keys: {file}: {error.strerror}") from None
 
 
-def _has_vault(settings: Settings, store: ObjectStore) -> bool:
-    try:
-        return Keyrings(store, (), settings.tenant.id).any()
-    except StoreError as error:
-        raise CannotOpen(f"store: {error}") from None
-
-
-def open_keyrings(settings: Settings, store: ObjectStore) -> Keyrings:
-    """The tenant's keyrings in ``store``. Raises CannotOpen."""
-    return Keyrings(store, keks_of(settings), settings.tenant.id)
-
-
 def open_database(settings: Settings) -> DatabaseState:
     """The state database. Raises CannotOpen."""
-    path = settings.state.path
+    path, file, url = settings.state.path, settings.state.url_file, settings.state.url
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return open_state(path, linger=late_seconds(settings.store))
+        if path is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return open_state(path, linger=late_seconds(settings.store))
+        text = url.get_secret_value() if url is not None else read_secret(file) if file else ""
+        if not text.startswith(("postgresql://", "postgres://")):
+            source = "STORJ_BRIDGE_STATE__URL" if file is None else file
+            raise CannotOpen(f"state: {source}: a URL of PostgreSQL begins with postgresql://")
+        return open_state(text, linger=late_seconds(settings.store))
     except OSError as error:
-        raise CannotOpen(f"state: {path.parent}: {error.strerror}") from None
+        raise CannotOpen(f"state: {error.filename}: {error.strerror}") from None
+    except (StateError, SecretFileError) as error:
+        raise CannotOpen(f"state: {error}") from None
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Say which part it is that cannot be used: raise CannotOpen for what parts raise."""
+    try:
+        yield
+    except (VaultError, CryptoError) as error:
+        raise CannotOpen(f"keys: {error}") from None
+    except (StoreError, GrantError, LibraryError) as error:
+        raise CannotOpen(f"store: {error}") from None
     except StateError as error:
         raise CannotOpen(f"state: {error}") from None
+    except (TenantError, FileError) as error:
+        raise CannotOpen(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Services(Closing):
     """Everything below the doors, open."""
 
-    store: ObjectStore
+    settings: Settings
     state: DatabaseState
-    keyrings: Keyrings
-    tree: VaultTree
-    credential: Credential
-    authenticator: ConfiguredCredential
+    storage: Storage
+    administration: TenantService
+    tenants: OpenTenants
     identity: str | None
-    """The recovery identity, where this very call made the vault."""
+    """The recovery identity of the configured tenant, where this very call made its vault."""
     closing: ExitStack
 
     @classmethod
-    def open(cls, settings: Settings, metrics: Metrics, *, new_key: str | None = None) -> Self:
-        """Open all parts; ``new_key``: make the vault where there is none. Raises CannotOpen.
+    def open(
+        cls, settings: Settings, metrics: Metrics | None = None, *, new_key: str | None = None
+    ) -> Self:
+        """Open all parts; ``new_key``: make what the configured tenant lacks.
 
-        That is the operator's key, written to its file where there is none either. A service never
-        makes a vault by itself: a disk that is not mounted would look like a new one, and its
-        recovery identity would be shown to nobody.
+        That is the operator's key, written to its file where there is none, the store's folder or
+        bucket, and the vault. A service makes none of them by itself: a disk that is not
+        mounted would look like a new one, and nobody would be shown the recovery identity. Raises
+        CannotOpen.
         """
         create = new_key is not None
-        tenant = Tenant(settings.tenant.id)
-        credential = Credential(tenant)
-        authenticator = ConfiguredCredential(credential, secret_of(settings))
-        with ExitStack() as opened:
-            store = open_store(settings, metrics, create=create)
-            opened.callback(store.close)
-            if new_key is not None:
-                make_key(settings, store, new_key)
-            keyrings = open_keyrings(settings, store)
-            try:
-                vault_keys, identity = keyrings.open(create=create)
-            except VaultError as error:
-                raise CannotOpen(f"keys: {error}") from None
-            except StoreError as error:
-                raise CannotOpen(f"store: {error}") from None
+        with ExitStack() as opened, told():
+            stores = Stores(settings, metrics, create=create)
+            opened.callback(stores.close)
+            storage = storage_of(settings, stores, create=create)
             state = open_database(settings)
             opened.callback(state.close)
-            vault = Vault(
-                store,
-                vault_keys,
-                state.tree(tenant.id),
-                prefix=keyrings.prefix,
-                cache_names=settings.caches.names,
+            if new_key is not None:
+                make_key(settings, new_key, lambda: _has_vault(settings, storage, state))
+            keks = keks_of(settings)
+            administration = TenantService(state, storage, keks)
+            tenants = OpenTenants(
+                administration.records, storage, state, keks, cache_names=settings.caches.names
             )
-            tree = VaultTree(vault)
+            opened.callback(tenants.close)
+            administration.make_folder = tenants.make_folder
+            identity = None
+            if settings.tenant is not None:
+                kept = ConfiguredTenant(administration.records, storage, keks, settings.tenant.id)
+                identity = kept.keep(secret_of(settings), create=create)
+                tenants.tenant(settings.tenant.id)  # what does not open is told at the start
             return cls(
-                store,
-                state,
-                keyrings,
-                tree,
-                credential,
-                authenticator,
-                identity,
-                opened.pop_all(),
+                settings, state, storage, administration, tenants, identity, opened.pop_all()
             )
 
     def close(self) -> None:
         """Close all parts, the last opened first."""
         self.closing.close()
+
+    def tenant(self, tenant_id: str | None = None) -> OpenTenant:
+        """A tenant, open; None: the configured one. Raises CannotOpen, SettingsError."""
+        with told():
+            return self.tenants.tenant(tenant_id or self.settings.declared.id)
 
     def checks(self) -> dict[str, Callable[[], None]]:
         """What readiness asks of each part."""
@@ -194,29 +204,67 @@ class Services(Closing):
             return within_time
 
         return {
-            "store": bounded(self.store.probe),
+            "store": bounded(self._check_store),
             "state": self.state.probe,
-            "keys": bounded(self.keyrings.check),
+            "keys": bounded(self._check_keys),
         }
+
+    def _check_store(self) -> None:
+        """Ask the store of whoever came last: on Storj each tenant's is another."""
+        last = self.tenants.last
+        if last is not None:
+            last.store.probe()
+
+    def _check_keys(self) -> None:
+        last = self.tenants.last
+        if last is not None:
+            last.keyrings.check()
 
     def watch(self, metrics: Metrics) -> None:
         """Offer the parts' own figures."""
-        cache = self.tree.vault.cache
-        locks = self.state.locks(self.credential.tenant.id)
-        metrics.watch_total("cache_hits", "Look-ups answered from memory.", lambda: cache.hits)
-        metrics.watch_total("cache_misses", "Look-ups that asked the store.", lambda: cache.misses)
+        tenants = self.tenants
+
+        def total(of: Callable[[OpenTenant], int]) -> Callable[[], int]:
+            return lambda: sum(map(of, tenants))
+
+        metrics.watch("tenants_open", "Tenants in use.", lambda: len(list(tenants)))
         metrics.watch(
-            "reaper_backlog", "Removed folders not emptied yet.", lambda: self.tree.reaper.backlog
+            "reaper_backlog",
+            "Removed folders not emptied yet.",
+            total(lambda opened: opened.tree.reaper.backlog),
         )
-        metrics.watch(
-            "locks", "WebDAV locks held.", lambda: len(locks.covering("/", children=True))
+        metrics.watch("locks", "WebDAV locks held.", total(self._locks))
+        metrics.watch_total("cache_hits", "Look-ups answered from memory.", lambda: tenants.hits)
+        metrics.watch_total(
+            "cache_misses", "Look-ups that asked the store.", lambda: tenants.misses
         )
+
+    def _locks(self, opened: OpenTenant) -> int:
+        return len(self.state.locks(opened.tenant.id).covering("/", children=True))
+
+
+def _has_vault(settings: Settings, storage: Storage, state: DatabaseState) -> bool:
+    """Whether anything is sealed under a key already."""
+    if Records(state.rows).tenants():
+        return True
+    if settings.tenant is None:
+        return False
+    tenant = Tenant(settings.tenant.id, bucket=storage.bucket_for(None))
+    with closing(storage.open(tenant, "")) as store:
+        return Keyrings(store, (), tenant.id).any()
 
 
 def create_vault(settings: Settings) -> str | None:
-    """Make the vault where there is none; returns the recovery identity if it did.
+    """Make the configured tenant's vault where there is none.
 
-    Raises CannotOpen.
+    Returns the recovery identity if it did. Raises CannotOpen.
     """
-    with Services.open(settings, Metrics(__version__), new_key=new_kek()) as services:
+    with Services.open(settings, new_key=new_kek()) as services:
         return services.identity
+
+
+@contextmanager
+def open_administration(settings: Settings) -> Iterator[TenantService]:
+    """What commands need to manage tenants. Raises CannotOpen."""
+    with Services.open(settings) as services, told():
+        yield services.administration

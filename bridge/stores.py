@@ -31,7 +31,7 @@ from bridge.store.storj.store import SEGMENT, StorjOptions, StorjStore
 from bridge.store.wrapping import Operation, WrappedStore
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.secret_files import SecretFileError, read_secret
-from bridge.tenants.vault import keyrings_prefix, vault_prefix
+from bridge.tenants.vault import bridge_prefix, vault_prefix
 
 T = TypeVar("T")
 
@@ -157,7 +157,7 @@ def open_store(
     """
     stores = Stores(settings, metrics, create=create)
     configured = settings.store
-    grant = _usable_grant(settings, create) if configured.kind == "storj" else None
+    grant = usable_grant(settings, create) if configured.kind == "storj" else None
     try:
         opened = stores.open(settings.declared.id, bucket=configured.bucket or "", grant=grant)
     except StoreError as error:
@@ -178,7 +178,7 @@ def _open_local(configured: Store, create: bool) -> ObjectStore:
         raise CannotOpen(f"store: {configured.path}: {error}") from None
 
 
-def _usable_grant(settings: Settings, create: bool) -> str:
+def usable_grant(settings: Settings, create: bool) -> str:
     """The configured grant, with which the configured tenant's store can be kept."""
     configured = settings.store
     place, _keyrings = places_of(settings)
@@ -222,10 +222,10 @@ def grant_text(configured: Store) -> str:
 
 
 def places_of(settings: Settings) -> tuple[Place, Place]:
-    """Where on Storj the tenant's vault and its keyrings are."""
+    """Where on Storj the tenant's vault is, and what the bridge keeps beside it."""
     bucket, tenant = settings.store.bucket, settings.declared.id
     assert bucket is not None, "settings refuse a storj store without a bucket"
-    return Place(bucket, vault_prefix(tenant)), Place(bucket, keyrings_prefix(tenant))
+    return Place(bucket, vault_prefix(tenant)), Place(bucket, bridge_prefix(tenant))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +236,14 @@ class OnStorj:
     uploads: int
 
 
-def account_of(settings: Settings, store: ObjectStore) -> OnStorj | None:
-    """What the tenant's vault and keyrings take up, where Storj counts it. Raises CannotOpen.
+def account_of(settings: Settings, store: ObjectStore, tenant_id: str) -> OnStorj | None:
+    """What a tenant's vault, and what the bridge keeps beside it, take up, where Storj counts it.
 
-    Everything is listed: a request for each 1,000 objects.
+    Everything is listed: a request for each 1,000 objects. Raises CannotOpen.
     """
     if settings.store.kind != "storj":
         return None
-    prefixes = [vault_prefix(settings.declared.id), keyrings_prefix(settings.declared.id)]
+    prefixes = [vault_prefix(tenant_id), bridge_prefix(tenant_id)]
     try:
         listings = (store.list(prefix, recursive=True) for prefix in prefixes)
         account = Account.of(chain.from_iterable(listings))
@@ -260,9 +260,6 @@ def agent_of(configured: Store, partner: str = "") -> str:
     ours = f"storj-bridge/{__version__}"
     credited = partner or configured.partner
     return f"{credited} {ours}" if credited else ours
-
-
-user_agent_of = agent_of
 
 
 def late_seconds(configured: Store) -> float:

@@ -2,5 +2,6 @@
 
 from bridge.admin.door import AdminDoor
 from bridge.admin.problems import Meaning
+from bridge.admin.routes import ROOT
 
-__all__ = ["AdminDoor", "Meaning"]
+__all__ = ["ROOT", "AdminDoor", "Meaning"]

@@ -6,10 +6,14 @@ import click
 
 from bridge import __version__
 from bridge.cli.check import check
+from bridge.cli.credential import credential
 from bridge.cli.demo import demo
 from bridge.cli.fsck import fsck
 from bridge.cli.init import init
 from bridge.cli.serve import serve
+from bridge.cli.tenant import tenant
+from bridge.cli.token import token
+from bridge.cli.usage import usage
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,5 +22,5 @@ def main() -> None:
     """An encrypted file store for WebDAV clients."""
 
 
-for _command in (demo, serve, init, check, fsck):
+for _command in (demo, serve, init, check, fsck, tenant, credential, token, usage):
     main.add_command(_command)

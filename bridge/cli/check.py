@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import keks_of, open_database, open_keyrings, secret_of
+from bridge.app import keks_of, open_database, secret_of
 from bridge.cli.output import Exit, json_option, say
 from bridge.serve.tls import Certificates, TlsError
 from bridge.settings import Settings, SettingsError, Store, load
@@ -19,9 +19,9 @@ from bridge.store.storj.access import Access
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.project import product
 from bridge.store.storj.refusals import GrantError
-from bridge.stores import CannotOpen, grant_text, open_store, places_of, user_agent_of
+from bridge.stores import CannotOpen, agent_of, grant_text, open_store, places_of
 from bridge.tenants.secret_files import is_private
-from bridge.tenants.vault import VaultError
+from bridge.tenants.vault import Keyrings, VaultError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ def _verdicts(file: Path) -> list[Verdict]:
         settings = load(file)
     except SettingsError as error:
         return [Verdict("configuration", ok=False, words=problem) for problem in error.problems]
+    declared = settings.tenant is not None
     looks: list[tuple[str, Callable[[Settings], str]]] = [
-        ("secret", _secret),
+        *([("secret", _secret)] if declared else []),
         ("keys", _keys),
-        *([("grant", _grant)] if settings.store.kind == "storj" else []),
-        ("store", _store),
-        ("vault", _vault),
+        *([("grant", _grant)] if declared and settings.store.kind == "storj" else []),
+        *([("store", _store), ("vault", _vault)] if declared else []),
         ("database", _database),
     ]
     if settings.tls.certificate is not None:
@@ -84,7 +84,7 @@ def _verdicts(file: Path) -> list[Verdict]:
 
 def _secret(settings: Settings) -> str:
     secret_of(settings)
-    return f"user {settings.tenant.id} can sign in" + _exposed(settings.tenant.secret_file)
+    return f"user {settings.declared.id} can sign in" + _exposed(settings.declared.secret_file)
 
 
 def _keys(settings: Settings) -> str:
@@ -119,7 +119,7 @@ def _store(settings: Settings) -> str:
 def _credited(configured: Store) -> str:
     """Whom Storj credits with the bucket, where the grant may know."""
     assert configured.bucket is not None, "settings refuse a storj store without a bucket"
-    ours = user_agent_of(configured)
+    ours = agent_of(configured)
     try:
         with Access.parse(grant_text(configured)).open(ours) as project:
             theirs = project.bucket_facts(configured.bucket).attribution
@@ -134,15 +134,18 @@ def _credited(configured: Store) -> str:
 def _vault(settings: Settings) -> str:
     store = open_store(settings)
     try:
-        keyrings = open_keyrings(settings, store)
-        keyrings.check()
+        Keyrings(store, keks_of(settings), settings.declared.id).check()
     finally:
         store.close()
-    return f"the keyring of tenant {settings.tenant.id} opens"
+    return f"the keyring of tenant {settings.declared.id} opens"
 
 
 def _database(settings: Settings) -> str:
     path = settings.state.path
+    if path is None:
+        with open_database(settings) as state:
+            state.probe()
+            return f"{state} answers" + _exposed(settings.state.url_file)
     if not path.exists():
         if not path.parent.is_dir():
             raise CannotOpen(f"{path.parent} does not exist")

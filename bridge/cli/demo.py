@@ -12,8 +12,8 @@ from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
 from bridge.settings import Settings, load
 from bridge.stores import CannotOpen
-from bridge.tenants.configured import new_secret
 from bridge.tenants.secret_files import SecretFileError, read_or_make
+from bridge.tenants.sign_in import new_secret
 
 USERNAME = "demo"
 

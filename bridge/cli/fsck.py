@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bridge import __version__
 from bridge.app import Services
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.files.copies import INTENT_LIFE
@@ -19,7 +18,6 @@ from bridge.files.findings import Report
 from bridge.files.fsck import Fsck
 from bridge.settings import load
 from bridge.stores import CannotOpen, OnStorj, account_of
-from bridge.telemetry.metrics import Metrics
 
 
 @click.command()
@@ -31,6 +29,7 @@ from bridge.telemetry.metrics import Metrics
     required=True,
     help="The configuration, as init writes it.",
 )
+@click.option("--tenant", "tenant_id", metavar="TENANT", help="Whose vault (the configured one's).")
 @click.option("--repair", is_flag=True, help="Re-attach what is lost and remove leftovers.")
 @click.option(
     "--min-age",
@@ -43,22 +42,27 @@ from bridge.telemetry.metrics import Metrics
 @json_option
 @click.pass_context
 def fsck(
-    context: click.Context, file: Path, *, repair: bool, min_age: float, as_json: bool
+    context: click.Context,
+    file: Path,
+    *,
+    tenant_id: str | None,
+    repair: bool,
+    min_age: float,
+    as_json: bool,
 ) -> None:
-    """Check the vault: unreferenced folders, damaged records, leftovers of crashes.
+    """Check a vault: unreferenced folders, damaged records, leftovers of crashes.
 
     Exit code 0 when nothing is left to repair, 1 otherwise. Lost folders go to /lost+found.
     """
     with in_words(as_json=as_json):
         settings = load(file)
-        with Services.open(settings, Metrics(__version__)) as services, _progress() as progress:
+        with Services.open(settings) as services, _progress() as progress:
+            opened = services.tenant(tenant_id)
             try:
-                report = Fsck(
-                    services.tree, repair=repair, min_age=min_age, progress=progress
-                ).run()
+                report = Fsck(opened.tree, repair=repair, min_age=min_age, progress=progress).run()
             except FileError as error:
                 raise CannotOpen(f"the check could not be finished: {error}") from None
-            kept = account_of(settings, services.store)
+            kept = account_of(settings, opened.store, opened.tenant.id)
     facts, words = _facts(report), _words(report, repair=repair)
     if kept is not None:
         facts["storj"] = asdict(kept.account) | {"uploads": kept.uploads}

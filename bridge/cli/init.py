@@ -11,8 +11,8 @@ from bridge.app import create_vault
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.stores import CannotOpen
-from bridge.tenants.configured import new_secret
 from bridge.tenants.secret_files import SecretFileError, read_or_make
+from bridge.tenants.sign_in import new_secret
 
 TEMPLATE = """\
 # Storj bridge: the service's configuration. Every setting is in docs/configuration.md.
@@ -67,9 +67,10 @@ def init(file: Path, *, as_json: bool) -> None:
     with in_words(as_json=as_json):
         written = _write(file)
         settings = load(file)
+        declared = settings.tenant
         try:
-            if settings.tenant.secret is None and settings.tenant.secret_file is not None:
-                read_or_make(settings.tenant.secret_file, new_secret)
+            if declared is not None and declared.secret is None and declared.secret_file:
+                read_or_make(declared.secret_file, new_secret)
         except SecretFileError as error:
             raise CannotOpen(str(error)) from None
         except OSError as error:
@@ -78,23 +79,23 @@ def init(file: Path, *, as_json: bool) -> None:
         facts: dict[str, object] = {
             "config": str(file),
             "config_written": written,
-            "username": settings.tenant.id,
-            "secret_file": str(settings.tenant.secret_file),
             "kek_file": str(settings.keys.kek_file),
             "vault_made": identity is not None,
         }
         words = [
             f"Configuration  {file} ({'written' if written else 'kept'})",
             f"Key            {settings.keys.kek_file or 'from the environment'}",
-            f"User name      {settings.tenant.id}",
-            f"Password       in {settings.tenant.secret_file or 'the environment'}",
         ]
-        if identity is None:
-            words.append("Vault          kept")
-        else:
+        if declared is not None:
+            facts |= {"username": declared.id, "secret_file": str(declared.secret_file)}
+            words += [
+                f"User name      {declared.id}",
+                f"Password       in {declared.secret_file or 'the environment'}",
+                f"Vault          {'kept' if identity is None else 'made'}",
+            ]
+        if identity is not None:
             facts["recovery_identity"] = identity
             words += [
-                "Vault          made",
                 "",
                 f"Recovery identity, shown this once: {identity}",
                 "It opens every file with the stock age tool, without this program and its key:",

@@ -20,8 +20,7 @@ from bridge.files.change import CALL_LIMIT, LEASE_WAIT
 from bridge.files.layout import id_bytes
 from bridge.files.node import Node
 from bridge.files.vault import Vault
-from bridge.state.api import StateError
-from bridge.store.api import NotFound, StoreError
+from bridge.store.api import NotFound
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,10 @@ GRACE = 2 * (CALL_LIMIT + LEASE_WAIT)
 """Seconds a removed directory is left alone."""
 
 PAUSE = 30.0
-"""Seconds between looks when nobody says that there is work."""
+"""Seconds between looks while something waits to be emptied."""
+
+REST = 3600.0
+"""Seconds until the next look where nothing does, and nobody has removed anything here."""
 
 _BATCH = 500
 
@@ -49,6 +51,7 @@ class Reaper:
         self._clock = clock
         self._first_seen: dict[bytes, float] = {}
         self._wake = threading.Event()
+        self._next_look = -REST
 
     @property
     def backlog(self) -> int:
@@ -59,17 +62,22 @@ class Reaper:
         """Say that a directory was removed."""
         self._wake.set()
 
-    def run(self, stopped: threading.Event) -> None:
-        """Work until ``stopped`` is set; wake it with ``notify`` after setting that."""
-        while not stopped.is_set():
-            self._wake.clear()
-            try:
-                self.reap()
-            except (StoreError, StateError) as error:
-                log.warning("reaper: trying again later: %s", error)
-            except Exception:
-                log.exception("reaper: failed; trying again later")
-            self._wake.wait(min(PAUSE, self._grace) if self.backlog else PAUSE)
+    def look(self) -> None:
+        """Empty what there is to empty, if it is time to look. To be called every second or so.
+
+        Where nothing was removed it looks seldom: each look is a request to the store. Raises
+        StoreError, StateError.
+        """
+        now = self._clock()
+        told = self._wake.is_set()
+        if not told and now < self._next_look:
+            return
+        self._wake.clear()
+        self._next_look = now + PAUSE
+        try:
+            self.reap()
+        finally:
+            self._next_look = self._clock() + (PAUSE if self.backlog else REST)
 
     def reap(self) -> int:
         """Empty every removed directory whose time has come; returns how many are done."""

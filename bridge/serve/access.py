@@ -26,13 +26,23 @@ class Front:
 
     ``turns``: whose turn it is to upload; ``wait``: seconds that a PUT waits for its turn before
     503. It waits before the door asks for its body: a client that expects 100 has sent nothing yet.
+    ``asked`` is told who has made a request, once it is answered.
     """
 
-    def __init__(self, metrics: Metrics, *, door: str, turns: Turns, wait: float) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        door: str,
+        turns: Turns,
+        wait: float,
+        asked: Callable[[str], None] = lambda _username: None,
+    ) -> None:
         self._metrics = metrics
         self._door = door
         self._turns = turns
         self._wait = wait
+        self._asked = asked
         self.uploads = 0
         """PUTs under way."""
 
@@ -75,6 +85,8 @@ class Front:
 
     def served(self, served: Served) -> None:
         """One line of the access log, and its figures; the target only at debug level."""
+        if served.principal:
+            self._asked(served.principal)
         self._metrics.request(self._door, served.method, served.status, served.seconds)
         _log.info(
             "request",

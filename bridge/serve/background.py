@@ -3,28 +3,80 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from bridge.app import Services
+from bridge.crypto.errors import CryptoError
+from bridge.files.errors import FileError
 from bridge.state.api import StateError
+from bridge.store.api import StoreError
+from bridge.tenants.api import TenantError
+from bridge.tenants.opened import OpenTenant
+from bridge.tenants.vault import VaultError
 
 _log = structlog.get_logger()
 
+_FAILURES = (StateError, StoreError, FileError, TenantError, VaultError, CryptoError)
+
+CONFIRM_SECONDS = 2.0
+"""How often the database is asked for newer keyrings (``bridge.crypto.vault``, PATIENCE)."""
+
+USAGE_SECONDS = 5.0
+JOB_SECONDS = 5.0
+IDLE_SECONDS = 60.0
 LOCK_PURGE_SECONDS = 600.0
 """How often expired locks are removed; they count for nothing before that either."""
 
+COUNT_SECONDS = 86_400.0
+"""How old a count of what a tenant holds may become."""
+
+COUNT_PAUSE = 600.0
+"""Seconds between two counts of one tenant, however much changes that no delta tells of."""
+
+
+@dataclass
+class _Chore:
+    """Something done again and again. ``due``: by a monotonic clock."""
+
+    name: str
+    every: float
+    do: Callable[[], object]
+    due: float = 0.0
+
 
 class Background:
-    """The threads that work beside requests: the reaper, and the purge of expired locks."""
+    """The threads that work beside requests.
+
+    One confirms keys and does what is short; one empties removed folders; one does what may take
+    long: jobs, and counting.
+    """
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self._tenants = services.tenants
+        self._state = services.state
+        jobs = services.administration.jobs
         self._stopped = threading.Event()
-        reaper = services.tree.reaper
+        self._counted: dict[str, float] = {}
+        chores = {
+            "chores": [
+                _Chore("keys", CONFIRM_SECONDS, self._tenants.confirm),
+                _Chore("usage", USAGE_SECONDS, self._flush),
+                _Chore("idle", IDLE_SECONDS, self._tenants.drop_idle),
+                _Chore("locks", LOCK_PURGE_SECONDS, self._purge),
+            ],
+            "jobs": [
+                _Chore("jobs", JOB_SECONDS, lambda: jobs.run_due(self._stopped.is_set)),
+                _Chore("count", IDLE_SECONDS, self._count),
+            ],
+            "reaper": [_Chore("reaper", 1.0, self._reap)],
+        }
         self._threads = [
-            threading.Thread(target=reaper.run, args=(self._stopped,), name="reaper", daemon=True),
-            threading.Thread(target=self._purge, name="lock-purge", daemon=True),
+            threading.Thread(target=self._run, args=(each,), name=name, daemon=True)
+            for name, each in chores.items()
         ]
 
     def start(self) -> None:
@@ -35,14 +87,57 @@ class Background:
     def stop(self, limit: float) -> None:
         """Tell them to end, and wait ``limit`` seconds at most: what they do, they can resume."""
         self._stopped.set()
-        self._services.tree.reaper.notify()
+        until = time.monotonic() + limit
         for thread in self._threads:
-            thread.join(limit)
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self, chores: list[_Chore]) -> None:
+        while not self._stopped.is_set():
+            for chore in chores:
+                if chore.due <= time.monotonic():
+                    self._do(chore)
+            next_due = min(chore.due for chore in chores)
+            self._stopped.wait(max(0.0, next_due - time.monotonic()))
+
+    def _do(self, chore: _Chore) -> None:
+        try:
+            chore.do()
+        except _FAILURES as error:
+            _log.warning("trying again later", chore=chore.name, error=str(error))
+        except Exception:  # noqa: BLE001 - it must not end the thread
+            _log.exception("a chore failed", chore=chore.name)
+        chore.due = time.monotonic() + chore.every
+
+    def _each(self, name: str, do: Callable[[OpenTenant], object]) -> None:
+        """Do it for each open tenant; what fails for one does not keep the others from it."""
+        for opened in self._tenants:
+            if self._stopped.is_set():
+                return
+            try:
+                do(opened)
+            except _FAILURES as error:
+                _log.warning(
+                    "trying again later", chore=name, tenant=opened.tenant.id, error=str(error)
+                )
+
+    def _flush(self) -> None:
+        self._each("usage", lambda opened: opened.usage.flush())
 
     def _purge(self) -> None:
-        locks = self._services.state.locks(self._services.credential.tenant.id)
-        while not self._stopped.wait(LOCK_PURGE_SECONDS):
-            try:
-                locks.purge()
-            except StateError as error:
-                _log.warning("expired locks not purged", exc_info=error)
+        self._each("locks", lambda opened: self._state.locks(opened.tenant.id).purge())
+
+    def _reap(self) -> None:
+        self._each("reaper", lambda opened: opened.tree.reaper.look())
+
+    def _count(self) -> None:
+        self._each("count", self._count_one)
+
+    def _count_one(self, opened: OpenTenant) -> None:
+        usage = opened.usage
+        now = time.monotonic()
+        counted = usage.used.counted
+        old = counted is None or counted + COUNT_SECONDS < time.time()
+        last = self._counted.get(opened.tenant.id, -COUNT_PAUSE)
+        if (old or usage.to_be_counted) and last + COUNT_PAUSE <= now:
+            self._counted[opened.tenant.id] = now
+            usage.count(opened.tree.usage)

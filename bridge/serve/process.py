@@ -94,6 +94,8 @@ class Serving:
     stop_seconds: float
     certificates: Certificates | None = None
     metrics_sockets: Sequence[socket.socket] = ()
+    admin: web.Server | None = None
+    admin_sockets: Sequence[socket.socket] = ()
     ready: Callable[[], None] = field(default=lambda: None)
     """Called once, when requests are accepted."""
     outstanding: Callable[[], int] = field(default=lambda: 0)
@@ -161,10 +163,15 @@ async def serve(serving: Serving) -> None:
     if serving.metrics_sockets:
         figures = web.Server(serving.health.handle_metrics, access_log=None)
         runners.append(web.ServerRunner(figures, shutdown_timeout=CLEANUP_SECONDS))
+    if serving.admin is not None and serving.admin_sockets:
+        administered = web.ServerRunner(serving.admin, shutdown_timeout=CLEANUP_SECONDS)
+        runners.append(administered)
     try:
         await _listen(runners[0], serving.sockets, serving.certificates)
         if serving.metrics_sockets:
             await _listen(runners[1], serving.metrics_sockets, None)
+        if serving.admin_sockets:
+            await _listen(runners[-1], serving.admin_sockets, serving.certificates)
         _log.info("accepting requests")
         serving.ready()
         await stop.wait()

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import structlog
 
 from bridge import __version__
+from bridge.admin import ROOT, AdminDoor, Meaning
 from bridge.app import Services, kek_text, secret_of
+from bridge.crypto.errors import CryptoError
+from bridge.files.errors import FileError
 from bridge.http.limits import Limits
 from bridge.http.pool import Workers
 from bridge.http.server import Server
@@ -26,12 +29,17 @@ from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.serve.turns import Turns
 from bridge.settings import Settings
-from bridge.stores import free_bytes, grant_text, upload_memory
+from bridge.store.api import StoreError
+from bridge.store.storj.refusals import GrantError
+from bridge.stores import CannotOpen, free_bytes, grant_text, upload_memory
 from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Credential
 from bridge.tenants.keks import new_kek
+from bridge.tenants.opened import OpenTenants
+from bridge.tenants.sign_in import SignIn
+from bridge.tenants.vault import VaultError
 from bridge.webdav import Quota, WebDAVDoor
 
 _log = structlog.get_logger()
@@ -41,6 +49,16 @@ BACKGROUND_SECONDS = 5.0
 
 QUOTA_SECONDS = 1.0
 """How long an answer about free space is good for, while there is plenty."""
+
+MEANINGS = {
+    GrantError: Meaning(422),
+    CannotOpen: Meaning(409),
+    VaultError: Meaning(409),
+    CryptoError: Meaning(409),
+    FileError: Meaning(503),
+    StoreError: Meaning(503, "the store does not answer; try again"),
+}
+"""What the admin API makes of errors of layers that it does not know."""
 
 PLENTY = 16 << 30
 """Bytes free from which an answer may be a little old: a disk that fills up says so itself."""
@@ -54,6 +72,8 @@ class Started:
     pid: int
     identity: str | None
     """The recovery identity, if the vault was made just now."""
+    admin_url: str | None
+    """The root of the admin API, where it is served."""
 
 
 def run_service(
@@ -66,9 +86,11 @@ def run_service(
     limit_arenas()
     log = settings.log
     new_key = new_kek() if create else None
-    secrets = [secret_of(settings), *_keys(settings, new_key).split()]
-    if settings.store.kind == "storj":
-        secrets.append(grant_text(settings.store))
+    secrets = _keys(settings, new_key).split()
+    if settings.tenant is not None:
+        secrets.append(secret_of(settings))
+        if settings.store.kind == "storj":
+            secrets.append(grant_text(settings.store))
     with closing(Drain(sys.stderr.fileno())) as drain:
         configure_logs(log.level, log.format, secrets=secrets, stream=drain)
         with ExitStack() as opened:
@@ -97,6 +119,10 @@ def _run(
     if settings.metrics.address is not None:
         figures = bind(settings.metrics.address)
         opened.callback(close_all, figures)
+    admin: Sequence[socket.socket] = ()
+    if settings.admin.address is not None:
+        admin = bind(settings.admin.address)
+        opened.callback(close_all, admin)
     metrics = Metrics(__version__)
     services = opened.enter_context(Services.open(settings, metrics, new_key=new_key))
     services.watch(metrics)
@@ -104,7 +130,7 @@ def _run(
     background.start()
     opened.callback(background.stop, BACKGROUND_SECONDS)
     _log.info("starting", version=__version__, store=settings.store.kind)
-    run(_serve(settings, services, metrics, certificates, sockets, figures, started))
+    run(_serve(settings, services, metrics, certificates, sockets, figures, admin, started))
 
 
 async def _serve(
@@ -114,6 +140,7 @@ async def _serve(
     certificates: Certificates | None,
     sockets: Sequence[socket.socket],
     figures: Sequence[socket.socket],
+    admin: Sequence[socket.socket],
     started: Callable[[Started], None],
 ) -> None:
     limits = settings.limits
@@ -125,12 +152,19 @@ async def _serve(
     workers = Workers.within(within, begin_quick=core.hold, begin_other=core.free)
     memory = upload_memory(settings)
     turns = Turns(memory.turns, memory.each, memory.beside)
-    front = Front(metrics, door="webdav", turns=turns, wait=limits.queue_seconds)
+    tenants = services.tenants
+    front = Front(
+        metrics,
+        door="webdav",
+        turns=turns,
+        wait=limits.queue_seconds,
+        asked=tenants.requested,
+    )
     door = WebDAVDoor(
-        authenticator=services.authenticator,
-        tree_for=lambda _credential: services.tree,
-        locks_for=lambda credential: services.state.locks(credential.tenant.id),
-        quota_for=_quota(settings),
+        authenticator=SignIn(services.administration.records),
+        tree_for=tenants.tree,
+        locks_for=tenants.locks,
+        quota_for=_quota(settings, tenants),
         workers=workers,
         limits=within,
         path=listen.webdav_path,
@@ -138,6 +172,20 @@ async def _serve(
         proxies=map(str, listen.trusted_proxies),
         served=front.served,
     )
+    administration = AdminDoor(
+        services.administration,
+        workers=workers,
+        limits=within,
+        meanings=MEANINGS,
+        proxies=map(str, listen.trusted_proxies),
+    )
+
+    def forget() -> None:
+        """Whoever was let in is asked about again: something was taken away."""
+        door.gate.forget()
+        administration.gate.forget()
+
+    services.administration.changed = forget
     metrics.watch("uploads", "PUTs under way.", lambda: front.uploads)
     metrics.watch("upload_bytes", "Memory kept for PUTs under way.", lambda: turns.lent)
     metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: workers.outstanding)
@@ -151,7 +199,14 @@ async def _serve(
     metrics.watch("requests_running", "Requests under way.", lambda: requests.running)
 
     def ready() -> None:
-        started(Started(_url(settings, sockets, door.root), os.getpid(), services.identity))
+        started(
+            Started(
+                _url(settings, sockets, door.root),
+                os.getpid(),
+                services.identity,
+                _admin_url(settings, admin) if admin else None,
+            )
+        )
 
     try:
         await serve(
@@ -163,6 +218,8 @@ async def _serve(
                 limits.stop_seconds,
                 certificates,
                 figures,
+                Server(administration.handle, within),
+                admin,
                 ready,
                 lambda: workers.outstanding,
             )
@@ -197,19 +254,33 @@ def _certificates(settings: Settings) -> Certificates | None:
     return Certificates(tls.certificate, tls.key)
 
 
-def _quota(settings: Settings) -> Callable[[Credential], Quota]:
-    """What is free. Every PUT wants to know: while there is plenty, the disk is asked seldom."""
-    asked, quota = -QUOTA_SECONDS, Quota(used=None, available=None)
+def _quota(settings: Settings, tenants: OpenTenants) -> Callable[[Credential], Quota]:
+    """What a tenant uses, and what is free: by its quota, and on the disk.
 
-    def quota_for(_credential: Credential) -> Quota:
-        nonlocal asked, quota
+    Every PUT wants to know: while there is plenty, the disk is asked seldom.
+    """
+    asked, free = -QUOTA_SECONDS, free_bytes(settings)
+
+    def on_disk() -> int | None:
+        nonlocal asked, free
         now = time.monotonic()
-        scarce = quota.available is None or quota.available < PLENTY
-        if scarce or now - asked >= QUOTA_SECONDS:
-            asked, quota = now, Quota(used=None, available=free_bytes(settings))
-        return quota
+        if free is not None and (free < PLENTY or now - asked >= QUOTA_SECONDS):
+            asked, free = now, free_bytes(settings)
+        return free
+
+    def quota_for(credential: Credential) -> Quota:
+        usage = tenants.usage(credential)
+        room = [each for each in (usage.available, on_disk()) if each is not None]
+        return Quota(used=usage.used.bytes, available=min(room, default=None))
 
     return quota_for
+
+
+def _admin_url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
+    assert settings.admin.address is not None
+    scheme = "http" if settings.tls.certificate is None else "https"
+    port = sockets[0].getsockname()[1]
+    return f"{scheme}://{settings.admin.address._replace(port=port)}{ROOT}"
 
 
 def _url(settings: Settings, sockets: Sequence[socket.socket], root: str) -> str:

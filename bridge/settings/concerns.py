@@ -115,11 +115,11 @@ class Store(Concern):
     path: Path | None = None
     """The folder of ``local``."""
     bucket: BucketName | None = None
-    """The bucket of ``storj``."""
+    """The bucket of ``storj``, for tenants that are given no other."""
     grant_file: Path | None = None
-    """The file of the access grant to it."""
+    """The file of the configured tenant's access grant to it; others have their own."""
     grant: SecretStr | None = None
-    """The access grant itself, by the environment only."""
+    """That access grant itself, by the environment only."""
     partner: UserAgent | None = None
     """To whom Storj attributes what is stored."""
     segments_at_once: Annotated[int, Field(ge=1, le=10)] = 5
@@ -134,21 +134,29 @@ class Store(Concern):
     def _has_what_its_kind_needs(self) -> Self:
         if self.kind == "local" and self.path is None:
             raise ValueError("the local store needs a path")
-        if self.kind == "storj":
-            if self.bucket is None:
-                raise ValueError("the storj store needs a bucket")
-            if self.grant_file is None and self.grant is None:
-                raise ValueError(
-                    "the storj store needs an access grant: set grant_file, or "
-                    "STORJ_BRIDGE_STORE__GRANT in the environment"
-                )
+        if self.kind == "storj" and self.bucket is None:
+            raise ValueError("the storj store needs a bucket")
         return self
 
 
 class State(Concern):
-    """Locks, leases and generations: an SQLite file."""
+    """The state database: an SQLite file, or PostgreSQL for several machines."""
 
-    path: Path
+    path: Path | None = None
+    """The file of SQLite."""
+    url_file: Path | None = None
+    """The file of PostgreSQL's URL, which may hold a password."""
+    url: SecretStr | None = None
+    """The URL itself, by the environment only."""
+
+    @model_validator(mode="after")
+    def _is_one_database(self) -> Self:
+        if [self.path, self.url_file, self.url].count(None) != 2:
+            raise ValueError(
+                "the state is in one database: set either path, a file of SQLite, or PostgreSQL's "
+                "URL by url_file or STORJ_BRIDGE_STATE__URL in the environment"
+            )
+        return self
 
 
 class Keys(Concern):
@@ -160,12 +168,18 @@ class Keys(Concern):
 
 
 class Tenant(Concern):
-    """The one tenant of this release."""
+    """A tenant that is declared here; others are made by command."""
 
     id: TenantId = "main"
     secret_file: Path | None = None
     secret: SecretStr | None = None
     """The secret itself, by the environment only."""
+
+
+class Admin(Concern):
+    """Where operators' programs manage tenants."""
+
+    address: ListenAddress | None = None
 
 
 class Caches(Concern):

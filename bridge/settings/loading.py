@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ValidationError, model_validator
 from pydantic_settings import (
@@ -19,6 +19,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from bridge.settings.concerns import (
+    Admin,
     Caches,
     Keys,
     Limits,
@@ -30,6 +31,7 @@ from bridge.settings.concerns import (
     Tenant,
     Tls,
 )
+from bridge.settings.values import Address
 
 ENV_PREFIX = "STORJ_BRIDGE_"
 
@@ -61,7 +63,8 @@ class Settings(BaseSettings):
     store: Store
     state: State
     keys: Keys = Keys()
-    tenant: Tenant = Tenant()
+    tenant: Tenant | None = None
+    admin: Admin = Admin()
     caches: Caches = Caches()
     metrics: Metrics = Metrics()
     log: Log = Log()
@@ -81,24 +84,49 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _paths_are_absolute(self) -> Self:
         for concern, name in _PATHS:
-            path = getattr(getattr(self, concern), name)
+            path = getattr(getattr(self, concern), name, None)
             if path is not None:
                 setattr(getattr(self, concern), name, self.folder / path.expanduser())
         return self
 
     @model_validator(mode="after")
-    def _passwords_stay_private(self) -> Self:
-        listen = self.listen
-        allowed = listen.allow_passwords_in_clear_text_over_the_network
-        if not (listen.address.is_loopback or self.tls.certificate or allowed):
+    def _tenant_has_a_grant(self) -> Self:
+        store = self.store
+        missing = store.grant_file is None and store.grant is None
+        if self.tenant is not None and store.kind == "storj" and missing:
             raise ValueError(
-                f"listen.address {listen.address} can be reached from other machines, and "
+                "the configured tenant needs an access grant to keep its files on Storj: set "
+                "store.grant_file, or STORJ_BRIDGE_STORE__GRANT in the environment"
+            )
+        return self
+
+    @property
+    def declared(self) -> Tenant:
+        """The tenant of ``[tenant]``. Raises SettingsError where there is none."""
+        if self.tenant is None:
+            raise SettingsError(["tenant: missing: name one by [tenant], or in the command"])
+        return self.tenant
+
+    @model_validator(mode="after")
+    def _passwords_stay_private(self) -> Self:
+        for name, address in (
+            ("listen.address", self.listen.address),
+            ("admin.address", self.admin.address),
+        ):
+            if address is not None:
+                self._require_private(name, address)
+        return self
+
+    def _require_private(self, name: str, address: Address) -> None:
+        allowed = self.listen.allow_passwords_in_clear_text_over_the_network
+        if not (address.is_loopback or self.tls.certificate or allowed):
+            raise ValueError(
+                f"{name} {address} can be reached from other machines, and "
                 "without TLS everyone on the way could read passwords and files: set "
                 "tls.certificate and tls.key, or listen on 127.0.0.1 behind a reverse proxy with "
                 "TLS, or accept the risk by "
                 "listen.allow_passwords_in_clear_text_over_the_network = true"
             )
-        return self
 
 
 _PATHS = (
@@ -107,12 +135,14 @@ _PATHS = (
     ("store", "path"),
     ("store", "grant_file"),
     ("state", "path"),
+    ("state", "url_file"),
     ("keys", "kek_file"),
     ("tenant", "secret_file"),
 )
 _SECRETS = (
     ("keys", "kek", "kek_file"),
     ("store", "grant", "grant_file"),
+    ("state", "url", "url_file"),
     ("tenant", "secret", "secret_file"),
 )
 
@@ -188,7 +218,10 @@ def _in_words(problem: Any, file: Path | None) -> str:
         known: Mapping[str, object] = Settings.model_fields
         if len(location) > 1:
             table = Settings.model_fields[location[0]].annotation
-            known = table.model_fields if isinstance(table, type(BaseModel)) else {}
+            models = [
+                each for each in (table, *get_args(table)) if isinstance(each, type(BaseModel))
+            ]
+            known = models[0].model_fields if models else {}
         return f"{where}: unknown key" + _nearest(location[-1], known)
     if kind == "missing":
         return f"{where}: missing"

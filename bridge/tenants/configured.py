@@ -1,37 +1,79 @@
-"""The one tenant that configuration names."""
+"""The tenant that configuration declares, kept in the state database like all others.
+
+So an installation that is written down as files needs no command to be complete. Its credential has
+all rights and the declared secret, which it follows at each start; on Storj its grant is the
+configured one, which is not copied into the database.
+"""
 
 from __future__ import annotations
 
-import hmac
-import secrets
+import time
+from contextlib import closing, suppress
+from dataclasses import replace
 
-from bridge.tenants.api import Credential
+from bridge.crypto.keyring import Kek
+from bridge.store.api import ObjectStore
+from bridge.tenants.api import ALL_RIGHTS, AlreadyThere, Credential, NoSuchTenant, Status, Tenant
+from bridge.tenants.records import CredentialRow, Records, TenantRow
+from bridge.tenants.recover import Recovery
+from bridge.tenants.sign_in import digest_of, is_secret
+from bridge.tenants.storage import Storage
+from bridge.tenants.vault import Keyrings
 
-SECRET_BYTES = 18
-"""144 random bits, 24 characters of base64url: nobody guesses it, and a person can type it."""
 
+class ConfiguredTenant:
+    """Keeps one tenant as it is declared."""
 
-def new_secret() -> str:
-    """A secret as the bridge makes them, in base64url."""
-    return secrets.token_urlsafe(SECRET_BYTES)
+    def __init__(
+        self, records: Records, storage: Storage, keks: tuple[Kek, ...], tenant_id: str
+    ) -> None:
+        self._records = records
+        self._storage = storage
+        self._keks = keks
+        self._id = tenant_id
 
+    def keep(self, secret: str, *, create: bool) -> str | None:
+        """Have it in the database with its credential; ``create``: make its vault where it is none.
 
-class ConfiguredCredential:
-    """An ``Authenticator`` that knows one credential.
+        Returns the recovery identity if this very call made the vault. Raises VaultError where
+        there is none and none is to be made; StoreError, StateError, CryptoError.
+        """
+        try:
+            row = self._records.tenant(self._id)
+        except NoSuchTenant:
+            bucket = self._storage.bucket_for(None)
+            row = TenantRow(Tenant(self._id, Status.ACTIVE, bucket, created=time.time()))
+        identity = None
+        if create or not row.keyring:
+            identity = self._made(row, create=create)
+        self._keep_credential(self._records.tenant(self._id).tenant, secret)
+        return identity
 
-    Secrets are long and random, so one HMAC-SHA256 under a key of this process guards them; it
-    takes about a microsecond, less than any cache of results that would not itself hold them.
-    """
+    def _made(self, row: TenantRow, *, create: bool) -> str | None:
+        with closing(self._storage.open(row.tenant, "")) as store:
+            keyrings = Keyrings(store, self._keks, self._id)
+            _, identity = keyrings.open(create=create)
+            number, sealed = keyrings.newest_sealed()
+            if row.keyring and identity is not None:
+                # What the database knows is of a vault that is gone with the whole store.
+                self._records.set_keyring(self._id, row.keyring, number, sealed)
+            elif not row.keyring and not self._came_back(store):
+                with suppress(AlreadyThere):  # another process did the same just now
+                    self._records.add_tenant(replace(row, keyring=number, sealed_keyring=sealed))
+        return identity
 
-    def __init__(self, credential: Credential, secret: str) -> None:
-        self._key = secrets.token_bytes(32)
-        self._known = {credential.name: (credential, self._digest(secret))}
-        self._nobody = self._digest(secrets.token_urlsafe())
+    def _came_back(self, store: ObjectStore) -> bool:
+        """Whether the bucket knew it, with other credentials: the database was lost."""
+        (found,) = Recovery(self._records, self._storage, self._keks).run(store, [self._id])
+        return not found.problem
 
-    def authenticate(self, username: str, secret: str, address: str) -> Credential | None:
-        """As ``Authenticator``: the digest is made and compared for unknown users too."""
-        credential, digest = self._known.get(username, (None, self._nobody))
-        return credential if hmac.compare_digest(self._digest(secret), digest) else None
-
-    def _digest(self, secret: str) -> bytes:
-        return hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), "sha256")
+    def _keep_credential(self, tenant: Tenant, secret: str) -> None:
+        found = self._records.sign_in(self._id, "")
+        if found is None:
+            credential = Credential(tenant, "", ALL_RIGHTS, "/", time.time())
+            try:
+                self._records.add_credential(CredentialRow(credential, digest_of(secret)))
+            except AlreadyThere:
+                self._keep_credential(tenant, secret)
+        elif not is_secret(secret, found[1].digest):
+            self._records.set_secret(self._id, "", digest_of(secret))

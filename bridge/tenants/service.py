@@ -34,6 +34,7 @@ from bridge.tenants.records import CredentialRow, Job, Records, TenantRow, Token
 from bridge.tenants.sealing import CREDENTIAL_GRANT, JOB, TENANT_GRANT, Sealer
 from bridge.tenants.sign_in import Tokens, digest_of, new_secret, new_token, token_text
 from bridge.tenants.storage import Storage
+from bridge.tenants.usage_rows import usage_days_of
 from bridge.tenants.vault import Keyrings, bridge_prefix, vault_prefix
 
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -72,8 +73,8 @@ class TenantService:
         self._state = state
         self._storage = storage
         self._keks = keks
-        self._changed = changed
-        self._make_folder = make_folder
+        self.changed = changed
+        self.make_folder = make_folder
         self._clock = clock
         self._tokens = Tokens(self.records, clock)
 
@@ -161,7 +162,7 @@ class TenantService:
     def _set_status(self, tenant_id: str, status: Status) -> Tenant:
         usable = (Status.ACTIVE, Status.SUSPENDED)
         tenant = self.records.set_status(tenant_id, status, before=usable)
-        self._changed()
+        self.changed()
         self._keep_copy(tenant_id)
         return tenant
 
@@ -169,7 +170,7 @@ class TenantService:
         """See ``Administration``."""
         _check_quota(quota)
         tenant = self.records.set_quota(tenant_id, quota)
-        self._changed()
+        self.changed()
         self._keep_copy(tenant_id)
         return tenant
 
@@ -184,7 +185,7 @@ class TenantService:
             return [*(job for job in revoked if job is not None), last]
 
         self.records.begin_deletion(tenant_id, left)
-        self._changed()
+        self.changed()
         self.jobs.run_for(tenant_id)
 
     # Credentials
@@ -229,7 +230,7 @@ class TenantService:
             grant = self._storage.credential_grant(row.tenant, grant, rights, expires)
         sealed = self._sealed(CREDENTIAL_GRANT, tenant_id, grant)
         if not folder.is_root and row.tenant.status is Status.ACTIVE:
-            self._make_folder(tenant_id, folder)
+            self.make_folder(tenant_id, folder)
         self.records.add_credential(CredentialRow(credential, digest_of(secret), sealed))
         self._keep_copy(tenant_id)
         return credential
@@ -245,7 +246,7 @@ class TenantService:
         self.records.revoke_credential(
             tenant_id, label, lambda its: self._revocation(row, its, grant)
         )
-        self._changed()
+        self.changed()
         self._keep_copy(tenant_id)
         self.jobs.run_for(tenant_id)
 
@@ -290,7 +291,9 @@ class TenantService:
         self, tenant_id: str | None = None, *, first: str | None = None, last: str | None = None
     ) -> Sequence[UsageDay]:
         """See ``Administration``."""
-        raise NotImplementedError
+        if tenant_id is not None:
+            self.records.tenant(tenant_id)
+        return usage_days_of(self._state.rows, tenant_id, first, last)
 
     # What is done until it succeeds
 

@@ -115,7 +115,8 @@ class WebDAVDoor(Generic[C]):
             mount=Mount(path, public),
             workers=workers,
         )
-        self._gate: Gate[Share] = Gate(self._admit, workers.quick, realm=realm)
+        self.gate: Gate[Share] = Gate(self._admit, workers.quick, realm=realm)
+        """Who is let in; ``forget`` there when somebody was shut out."""
         self._served = served
 
     @property
@@ -206,7 +207,7 @@ class WebDAVDoor(Generic[C]):
             response = options()
             response.headers["X-Request-Id"] = asked.request_id
             return response
-        share = await self._gate.enter(authorization, asked.address)
+        share = await self.gate.enter(authorization, asked.address)
         asked.principal = share.principal
         place = self._tools.mount.locate(request.raw_path)
         if request.method == "OPTIONS":

@@ -137,9 +137,9 @@ def test_a_grant_for_the_tenants_folders_alone_will_do(
 ) -> None:
     whole = Access.parse(storj_project.grant)
     whole.ensure_bucket(configured.bucket, "acme/1.0")
-    folders = [Place(configured.bucket, folder) for folder in ("main/", ".bridge/main/keyring/")]
+    folders = [Place(configured.bucket, folder) for folder in ("main/", ".bridge/main/")]
     words = told(configured, whole.share(ALL, folders[:1]).serialize())
-    assert f"does not reach folder .bridge/main/keyring/ of bucket {configured.bucket}" in words
+    assert f"does not reach folder .bridge/main/ of bucket {configured.bucket}" in words
     for name in ("kek", "secret"):
         (configured.folder / name).unlink()
     configured.write(whole.share(ALL, folders).serialize())

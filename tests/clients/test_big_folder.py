@@ -12,11 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bridge import __version__
 from bridge.app import Services
 from bridge.files.reaper import Reaper
 from bridge.settings import load
-from bridge.telemetry.metrics import Metrics
 from tests.clients.configuration import configuration
 from tests.clients.dav import Dav
 from tests.clients.demos import NewDemo, stored
@@ -98,5 +96,5 @@ def counted(dav: Dav) -> dict[str, int]:
 def reap(demo: Demo) -> None:
     """Do at once what the reaper does after its time of grace, on the stopped demo's data."""
     settings = load(configuration(demo))
-    with Services.open(settings, Metrics(__version__)) as services:
-        Reaper(services.tree.vault, grace=0).reap()
+    with Services.open(settings) as services:
+        Reaper(services.tenant().tree.vault, grace=0).reap()

@@ -18,7 +18,6 @@ from bridge.files.api import FileTree
 from bridge.files.errors import NoSuchFile
 from bridge.files.path import Path
 from bridge.settings import load
-from bridge.telemetry.metrics import Metrics
 from bridge.tenants.keks import new_kek
 from tests.files.asked import Asked, Cost
 from tests.network.client import Network
@@ -45,13 +44,15 @@ def services(
     monkeypatch.setenv("STORJ_BRIDGE_TENANT__SECRET", "a secret of no account")
     monkeypatch.setenv("STORJ_BRIDGE_STORE__GRANT", storj_project.grant)
     store = {"kind": "storj", "bucket": network.new_bucket_name()}
-    settings = load(None, {"store": store, "state": {"path": tmp_path / "state.db"}})
+    tenant = {"id": "main"}
+    state = {"path": tmp_path / "state.db"}
+    settings = load(None, {"store": store, "state": state, "tenant": tenant})
     opened: list[Services] = []
 
     def open_again() -> Services:
         while opened:
             opened.pop().close()
-        opened.append(Services.open(settings, Metrics("0"), new_key=new_kek()))
+        opened.append(Services.open(settings, new_key=new_kek()))
         return opened[-1]
 
     yield open_again
@@ -76,7 +77,7 @@ def get(tree: FileTree, name: str) -> None:
 
 
 def test_files(asked: Asked, services: Callable[[], Services]) -> None:
-    tree = services().tree
+    tree = services().tenant().tree
     assert asked(lambda: tree.mkdir(path("f"))) == Cost(4, 2)
     put(tree, "f/known", 1)  # of the root, too new to be remembered, the folder is asked once more
     assert asked(lambda: put(tree, "f/inline", INLINE)) == Cost(3, 1)
@@ -95,8 +96,8 @@ def test_files(asked: Asked, services: Callable[[], Services]) -> None:
 
 def test_files_of_which_nothing_is_known(asked: Asked, services: Callable[[], Services]) -> None:
     """One look for the folder, one for each name; the files' names are then known."""
-    services().tree.mkdir(path("f"))
-    tree = services().tree
+    services().tenant().tree.mkdir(path("f"))
+    tree = services().tenant().tree
     with pytest.raises(NoSuchFile):
         tree.stat(path("nothing"))  # the first one of a store costs one more: is there a bucket?
     assert asked(lambda: put(tree, "f/inline", INLINE)) == Cost(5, 3)
@@ -106,11 +107,11 @@ def test_files_of_which_nothing_is_known(asked: Asked, services: Callable[[], Se
 
 
 def test_folders(asked: Asked, services: Callable[[], Services]) -> None:
-    tree = services().tree
+    tree = services().tenant().tree
     tree.mkdir(path("f"))
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: put(tree, f"f/{number}", 1), range(FILES)))
-    tree = services().tree
+    tree = services().tenant().tree
     with pytest.raises(NoSuchFile):
         tree.stat(path("nothing"))  # the first one of a store costs one more: is there a bucket?
     assert asked(lambda: list(tree.list(path("f")))) == Cost(2, 2)

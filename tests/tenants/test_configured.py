@@ -1,42 +1,96 @@
-"""Who is let in."""
+"""The tenant that configuration declares."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from bridge.tenants.api import Authenticator, Credential, Tenant
-from bridge.tenants.configured import ConfiguredCredential, new_secret
+from bridge.crypto.keyring import Kek
+from bridge.state.database import open_state
+from bridge.tenants.api import ALL_RIGHTS, Right
+from bridge.tenants.configured import ConfiguredTenant
+from bridge.tenants.service import TenantService
+from bridge.tenants.sign_in import SignIn, new_secret
+from bridge.tenants.vault import VaultError
+from tests.tenants.storage import Storage
 
-CREDENTIAL = Credential(Tenant("anna"))
+KEK = Kek(bytes(range(32)))
 
 
 @pytest.fixture
-def authenticator() -> Authenticator:
-    return ConfiguredCredential(CREDENTIAL, "correct")
+def storage() -> Storage:
+    return Storage()
 
 
-def test_name_and_secret_open_the_credential(authenticator: Authenticator) -> None:
-    assert authenticator.authenticate("anna", "correct", "192.0.2.1") == CREDENTIAL
+Kept = Callable[..., tuple[str | None, TenantService]]
 
 
-@pytest.mark.parametrize(
-    ("username", "secret"),
-    [("anna", ""), ("anna", "Correct"), ("anna", "correct "), ("bert", "correct"), ("", "correct")],
-)
-def test_nothing_else_does(authenticator: Authenticator, username: str, secret: str) -> None:
-    assert authenticator.authenticate(username, secret, "192.0.2.1") is None
+@pytest.fixture
+def keep(storage: Storage, tmp_path: Path, request: pytest.FixtureRequest) -> Kept:
+    """Opens a database and keeps the tenant there, as a start does."""
+
+    def keep(
+        secret: str, *, create: bool = True, database: str = "state.db"
+    ) -> tuple[str | None, TenantService]:
+        state = open_state(tmp_path / database)
+        request.addfinalizer(state.close)
+        service = TenantService(state, storage, (KEK,))
+        kept = ConfiguredTenant(service.records, storage, (KEK,), "main")
+        return kept.keep(secret, create=create), service
+
+    return keep
 
 
-def test_text_that_is_no_unicode_is_refused_like_any_other(authenticator: Authenticator) -> None:
-    assert authenticator.authenticate("anna", "\udcff", "192.0.2.1") is None
+def _lets_in(service: TenantService, username: str, secret: str) -> bool:
+    return SignIn(service.records).authenticate(username, secret, "") is not None
+
+
+def test_it_is_made_once(keep: Kept) -> None:
+    identity, service = keep("first")
+    assert identity is not None
+    assert _lets_in(service, "main", "first")
+    (credential,) = service.credentials("main")
+    assert (credential.rights, credential.root) == (ALL_RIGHTS, "/")
+    again, service = keep("first")
+    assert again is None
+    assert len(service.tenants()) == 1
+
+
+def test_without_a_vault_it_is_made_only_when_asked(keep: Kept) -> None:
+    with pytest.raises(VaultError, match="init"):
+        keep("first", create=False)
+
+
+def test_its_secret_is_the_declared_one(keep: Kept) -> None:
+    keep("first")
+    _, service = keep("second")
+    assert not _lets_in(service, "main", "first")
+    assert _lets_in(service, "main", "second")
+
+
+def test_it_comes_back_with_its_other_credentials(keep: Kept) -> None:
+    _, service = keep("first")
+    secret = service.create_credential("main", "backup", rights=Right.READ).secret
+    identity, service = keep("first", create=False, database="new.db")
+    assert identity is None
+    assert _lets_in(service, "main", "first")
+    assert _lets_in(service, "main.backup", secret)
+
+
+def test_it_comes_back_though_the_bucket_has_no_copy(keep: Kept, storage: Storage) -> None:
+    keep("first")
+    assert ".bridge/main/tenant" not in {
+        info.key for info in storage.store.list("", recursive=True)
+    }
+    identity, service = keep("first", create=False, database="new.db")
+    assert identity is None
+    assert _lets_in(service, "main", "first")
+    assert service.records.tenant("main").keyring == 1
 
 
 def test_made_secrets_are_long_and_never_the_same() -> None:
     made = {new_secret() for _ in range(100)}
     assert len(made) == 100
     assert {len(secret) for secret in made} == {24}
-
-
-def test_no_secret_shows_in_a_repr(authenticator: Authenticator) -> None:
-    assert "correct" not in repr(authenticator)
-    assert "correct" not in repr(vars(authenticator))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from bridge.crypto.keyring import Kek
 from bridge.state.database import DatabaseState, open_state
-from bridge.store.api import ObjectStore, Unavailable
-from bridge.store.memory import MemoryStore
 from bridge.tenants.api import (
     ALL_RIGHTS,
     AlreadyThere,
@@ -24,7 +20,6 @@ from bridge.tenants.api import (
     NotForTenant,
     Right,
     Status,
-    Tenant,
     TenantError,
 )
 from bridge.tenants.bucket_copy import read_copy
@@ -33,49 +28,9 @@ from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import SignIn
 from bridge.tenants.vault import Keyrings
 from tests.store.objects import keys, read
+from tests.tenants.storage import Storage
 
 KEK = Kek(bytes(range(32)))
-
-
-@dataclass
-class Storage:
-    """One store in memory whose grants are words; ``revoked`` are those taken back."""
-
-    store: MemoryStore = field(default_factory=MemoryStore)
-    revoked: list[tuple[str, str]] = field(default_factory=list)
-    away: bool = False
-
-    def bucket_for(self, wanted: str | None) -> str:
-        return wanted or "bucket"
-
-    def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
-        return own or f"{root}/{tenant.id}/{os.urandom(4).hex()}"
-
-    def credential_grant(
-        self, tenant: Tenant, grant: str, rights: Right, expires: float | None
-    ) -> str:
-        return f"{grant}/{int(rights)}/{os.urandom(4).hex()}"
-
-    def recovery_grant(self, tenant: Tenant, grant: str) -> str:
-        return f"{grant}/recovery"
-
-    def revoke(self, tenant: Tenant, ancestor: str, grant: str) -> None:
-        if self.away:
-            raise Unavailable("the satellite does not answer")
-        self.revoked.append((ancestor, grant))
-
-    def open(self, tenant: Tenant, grant: str) -> ObjectStore:
-        return _Kept(self.store)
-
-
-class _Kept(MemoryStore):
-    """The same store, which closing leaves open."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.__dict__ = store.__dict__
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture

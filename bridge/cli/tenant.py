@@ -1,0 +1,190 @@
+"""``storj-bridge tenant``: tenants are made, listed, suspended and deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from bridge.app import open_administration
+from bridge.cli.options import Size, config_option, moment, read_grant, tenant_argument
+from bridge.cli.output import in_words, json_option, say
+from bridge.settings import load
+from bridge.tenants.api import Status, Tenant, Used
+
+
+@click.group()
+def tenant() -> None:
+    """Make, list, suspend and delete tenants. The service may run beside it."""
+
+
+@tenant.command()
+@config_option
+@tenant_argument
+@click.option("--bucket", help="The bucket on Storj, made if it is missing (the configured one).")
+@click.option("--quota", type=Size(), help="Most bytes of content: 500GB, 2TiB.")
+@click.option("--partner", default="", help="Whom Storj credits: product or product/version.")
+@click.option(
+    "--root-grant-file",
+    "root",
+    type=click.File(),
+    metavar="FILE",
+    help="The operator's access grant, from which the tenant's is cut; - is standard input. It is "
+    "not kept.",
+)
+@click.option(
+    "--own-grant-file",
+    "own",
+    type=click.File(),
+    metavar="FILE",
+    help="An access grant that the tenant brings, instead; kept, sealed.",
+)
+@json_option
+def create(
+    file: Path,
+    tenant_id: str,
+    *,
+    bucket: str | None,
+    quota: int | None,
+    partner: str,
+    root: IO[str] | None,
+    own: IO[str] | None,
+    as_json: bool,
+) -> None:
+    """Make a tenant and its vault.
+
+    The recovery identity and the recovery grant are shown this once: give them to the tenant.
+    """
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        made = administration.create_tenant(
+            tenant_id,
+            bucket=bucket,
+            quota=quota,
+            partner=partner,
+            root_grant=read_grant(root),
+            own_grant=read_grant(own),
+        )
+    facts = _facts(made.tenant) | {"recovery_identity": made.recovery_identity}
+    words = [
+        f"Tenant {tenant_id} is made. Shown this once, for the tenant to keep:",
+        "",
+        f"Recovery identity  {made.recovery_identity}",
+    ]
+    if made.recovery_grant:
+        facts["recovery_grant"] = made.recovery_grant
+        words.append(f"Recovery grant     {made.recovery_grant}")
+    words += [
+        "",
+        "They open all its files without this program: docs/recovery.md says how.",
+        f"Next: storj-bridge credential create --config {file} {tenant_id}",
+    ]
+    say(facts, "\n".join(words), as_json=as_json)
+
+
+@tenant.command("list")
+@config_option
+@json_option
+def list_(file: Path, *, as_json: bool) -> None:
+    """List all tenants."""
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        found = [(each, administration.used(each.id)) for each in administration.tenants()]
+    facts = {"tenants": [_facts(each) | _used(used) for each, used in found]}
+    lines = [
+        f"{each.id:<24} {each.status.value:<14} {used.bytes:>16} bytes {used.files:>10} files"
+        for each, used in found
+    ]
+    say(facts, "\n".join(lines) or "There is no tenant yet: tenant create", as_json=as_json)
+
+
+@tenant.command()
+@config_option
+@tenant_argument
+@json_option
+def show(file: Path, tenant_id: str, *, as_json: bool) -> None:
+    """Show one tenant and what it holds."""
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        facts = _facts(administration.tenant(tenant_id)) | _used(administration.used(tenant_id))
+    words = "\n".join(f"{name:<14} {value}" for name, value in facts.items())
+    say(facts, words, as_json=as_json)
+
+
+@tenant.command()
+@config_option
+@tenant_argument
+@json_option
+def suspend(file: Path, tenant_id: str, *, as_json: bool) -> None:
+    """Let nobody sign in to a tenant; nothing is lost."""
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        found = administration.suspend(tenant_id)
+    say(_facts(found), f"Tenant {tenant_id} is suspended.", as_json=as_json)
+
+
+@tenant.command()
+@config_option
+@tenant_argument
+@json_option
+def resume(file: Path, tenant_id: str, *, as_json: bool) -> None:
+    """Let the credentials of a suspended tenant work again."""
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        found = administration.resume(tenant_id)
+    say(_facts(found), f"Tenant {tenant_id} is active.", as_json=as_json)
+
+
+@tenant.command()
+@config_option
+@tenant_argument
+@click.argument("quota", type=Size())
+@json_option
+def quota(file: Path, tenant_id: str, quota: int | None, *, as_json: bool) -> None:
+    """Set the most bytes of content a tenant may hold: 500GB, 2TiB, or none."""
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        found = administration.set_quota(tenant_id, quota)
+    limit = "no limit" if quota is None else f"{quota} bytes"
+    say(_facts(found), f"Tenant {tenant_id} has a quota of {limit}.", as_json=as_json)
+
+
+@tenant.command()
+@config_option
+@tenant_argument
+@click.option("--purge", is_flag=True, help="Delete its files and keys too, for ever.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete(file: Path, tenant_id: str, *, purge: bool, yes: bool, as_json: bool) -> None:
+    """Remove a tenant: its credentials and grant and, to purge, its data.
+
+    Interrupted, it is gone on with by the service, or by the same command again.
+    """
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        found = administration.tenant(tenant_id)
+        used = administration.used(tenant_id)
+        what = f"tenant {tenant_id} with {used.files} files, {used.bytes} bytes"
+        if not yes and found.status is not Status.DELETING:
+            consequence = "Its files are deleted for ever." if purge else "Its files stay."
+            click.confirm(f"Delete {what}? {consequence}", abort=True, err=True)
+        administration.delete_tenant(tenant_id, purge=purge)
+        left = [job.note for job in administration.jobs_left(tenant_id)]
+    words = f"Tenant {tenant_id} is deleted."
+    if left:
+        words = f"Tenant {tenant_id} is being deleted; the service goes on with it ({left[0]})."
+    say({"id": tenant_id, "deleted": not left, "left": left}, words, as_json=as_json)
+
+
+def _facts(found: Tenant) -> dict[str, object]:
+    return {
+        "id": found.id,
+        "status": found.status.value,
+        "bucket": found.bucket,
+        "quota": found.quota,
+        "partner": found.partner,
+        "created": moment(found.created),
+    }
+
+
+def _used(used: Used) -> dict[str, object]:
+    return {
+        "used_bytes": used.bytes,
+        "stored_bytes": used.stored,
+        "files": used.files,
+        "counted": moment(used.counted),
+    }

@@ -1,0 +1,70 @@
+"""``storj-bridge usage``: what tenants stored and moved, by day."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+import click
+
+from bridge.app import open_administration
+from bridge.cli.options import config_option
+from bridge.cli.output import in_words, json_option, say
+from bridge.settings import load
+from bridge.tenants.api import UsageDay
+
+
+@click.command()
+@config_option
+@click.argument("tenant_id", metavar="[TENANT]", default="")
+@click.option("--first", metavar="YYYY-MM-DD", help="The first day.")
+@click.option("--last", metavar="YYYY-MM-DD", help="The last day.")
+@click.option("--csv", "as_csv", is_flag=True, help="By bucket, partner and month, as CSV.")
+@json_option
+def usage(
+    file: Path,
+    tenant_id: str,
+    *,
+    first: str | None,
+    last: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Show traffic and storage, of one tenant or all.
+
+    The CSV has what a revenue share is reckoned from: byte-hours stored and bytes down.
+    """
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        days = administration.usage(tenant_id or None, first=first, last=last)
+    if as_csv:
+        click.echo(monthly_csv(days), nl=False)
+        return
+    names = [field.name for field in fields(UsageDay)]
+    facts = {"days": [dict(zip(names, astuple(day), strict=True)) for day in days]}
+    lines = [
+        f"{day.day} {day.tenant:<24} {day.up:>14} up {day.down:>14} down "
+        f"{day.requests:>9} requests {day.byte_hours:>18.0f} byte-hours"
+        for day in days
+    ]
+    say(facts, "\n".join(lines) or "Nothing was stored or moved yet.", as_json=as_json)
+
+
+def monthly_csv(days: Sequence[UsageDay]) -> str:
+    """Days as CSV, summed up by tenant, bucket, partner and month (RFC 4180)."""
+    sums: dict[tuple[str, str, str, str], list[float]] = {}
+    for day in days:
+        key = (day.day[:7], day.tenant, day.bucket, day.partner)
+        row = sums.setdefault(key, [0, 0, 0, 0])
+        for index, value in enumerate((day.byte_hours, day.down, day.up, day.requests)):
+            row[index] += value
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(
+        ("month", "tenant", "bucket", "partner", "byte_hours", "bytes_down", "bytes_up", "requests")
+    )
+    for key, values in sorted(sums.items()):
+        writer.writerow((*key, *(round(value) for value in values)))
+    return text.getvalue()

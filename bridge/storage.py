@@ -1,0 +1,127 @@
+"""Where tenants' files lie, by the configured kind of store: ``bridge.tenants.storage`` at work."""
+
+from __future__ import annotations
+
+import time
+
+from bridge.settings import Settings
+from bridge.store.api import ObjectStore
+from bridge.store.storj import grants
+from bridge.store.storj.access import Access
+from bridge.store.storj.facts import Permission, Place
+from bridge.stores import Stores, agent_of, make_bucket, usable_grant
+from bridge.tenants.api import Invalid, Right, Tenant
+from bridge.tenants.storage import Storage
+from bridge.tenants.vault import bridge_prefix, vault_prefix
+
+
+def storage_of(settings: Settings, stores: Stores, *, create: bool = False) -> Storage:
+    """By the configured kind. Raises CannotOpen."""
+    if settings.store.kind == "storj":
+        return StorjStorage(stores, settings, create=create)
+    return SharedStorage(stores)
+
+
+class SharedStorage:
+    """All tenants in the one store, a folder or memory, where the bridge alone keeps them apart."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def bucket_for(self, wanted: str | None) -> str:
+        """See ``Storage``."""
+        if wanted:
+            raise Invalid("only tenants on Storj have a bucket")
+        return ""
+
+    def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
+        """See ``Storage``."""
+        if root is not None or own is not None:
+            raise Invalid("only tenants on Storj have an access grant")
+        return ""
+
+    def credential_grant(
+        self, tenant: Tenant, grant: str, rights: Right, expires: float | None
+    ) -> str:
+        """See ``Storage``."""
+        return ""
+
+    def recovery_grant(self, tenant: Tenant, grant: str) -> str:
+        """See ``Storage``."""
+        return ""
+
+    def revoke(self, tenant: Tenant, ancestor: str, grant: str) -> None:
+        """See ``Storage``."""
+
+    def open(self, tenant: Tenant, grant: str) -> ObjectStore:
+        """See ``Storage``."""
+        return self._stores.open(tenant.id, bucket="", grant=None)
+
+
+class StorjStorage:
+    """Each tenant by a grant of its own; the configured one, which has none, by the configured."""
+
+    def __init__(self, stores: Stores, settings: Settings, *, create: bool = False) -> None:
+        """``create``: make the configured tenant's bucket where it is missing.
+
+        Raises CannotOpen for a configured grant that will not do.
+        """
+        self._stores = stores
+        self._store = settings.store
+        self._configured: str | None = None
+        if settings.tenant is not None:
+            self._configured = usable_grant(settings, create)
+
+    def bucket_for(self, wanted: str | None) -> str:
+        """See ``Storage``."""
+        assert self._store.bucket is not None, "settings refuse a storj store without a bucket"
+        return wanted or self._store.bucket
+
+    def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
+        """See ``Storage``."""
+        if (root is None) == (own is None):
+            raise Invalid(
+                "a tenant on Storj needs the root grant, from which its own is cut, or a grant "
+                "that it brings: one of the two"
+            )
+        access = Access.parse(root or own or "")
+        vault, sealed = vault_prefix(tenant.id), bridge_prefix(tenant.id)
+        places = [Place(tenant.bucket, vault), Place(tenant.bucket, sealed)]
+        unfit = access.facts.unfit(places, time.time())
+        if unfit is not None:
+            raise Invalid(unfit)
+        partner = tenant.partner or self._store.partner
+        make_bucket(access, tenant.bucket, partner, self._agent(tenant))
+        if own is not None:
+            return access.serialize()
+        return grants.tenant_grant(access, tenant.bucket, vault, sealed)
+
+    def credential_grant(
+        self, tenant: Tenant, grant: str, rights: Right, expires: float | None
+    ) -> str:
+        """See ``Storage``."""
+        permission = Permission(
+            download=Right.READ in rights,
+            upload=Right.WRITE in rights,
+            list=Right.LIST in rights,
+            delete=Right.DELETE in rights,
+        )
+        place = Place(tenant.bucket, vault_prefix(tenant.id))
+        return grants.credential_grant(Access.parse(grant), [place], permission, expires)
+
+    def recovery_grant(self, tenant: Tenant, grant: str) -> str:
+        """See ``Storage``."""
+        return grants.recovery_grant(Access.parse(grant), tenant.bucket, vault_prefix(tenant.id))
+
+    def revoke(self, tenant: Tenant, ancestor: str, grant: str) -> None:
+        """See ``Storage``."""
+        grants.revoke(Access.parse(ancestor), Access.parse(grant), self._agent(tenant))
+
+    def open(self, tenant: Tenant, grant: str) -> ObjectStore:
+        """See ``Storage``."""
+        return self._stores.open(
+            tenant.id, bucket=tenant.bucket, grant=grant or self._configured, partner=tenant.partner
+        )
+
+    def _agent(self, tenant: Tenant) -> str:
+        return agent_of(self._store, tenant.partner)

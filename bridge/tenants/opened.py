@@ -1,0 +1,279 @@
+"""Tenants in use: their vaults, open, and what each credential sees of them.
+
+A tenant is opened when somebody signs in to it, and dropped when nobody has for a while. Requests
+that still run keep what they work with; it is closed when the last of them lets go. So two may be
+open for a moment, as in two processes: the state database keeps these from harming each other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from bridge.crypto.errors import CryptoError
+from bridge.crypto.keyring import Kek
+from bridge.crypto.vault import PATIENCE, VaultKeys
+from bridge.files.api import FileTree
+from bridge.files.errors import AlreadyExists, StorageUnavailable
+from bridge.files.path import Path
+from bridge.files.translate import translate
+from bridge.files.vault import Vault
+from bridge.files.vault_tree import VaultTree
+from bridge.state.api import Locks, State, StateError
+from bridge.store.api import Forbidden, ObjectStore, StoreError
+from bridge.store.storj.refusals import GrantError
+from bridge.tenants.api import Credential, NoSuchCredential, Tenant, TenantError
+from bridge.tenants.confined import ConfinedLocks, ConfinedTree, folder_path
+from bridge.tenants.metered import MeteredTree
+from bridge.tenants.records import Records, TenantRow
+from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
+from bridge.tenants.storage import Storage
+from bridge.tenants.usage import Ledger as UsageLedger
+from bridge.tenants.usage_rows import TenantUsage
+from bridge.tenants.vault import Keyrings, VaultError
+
+log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+IDLE = 900.0
+"""Seconds after the last sign-in for which a tenant stays open."""
+
+
+def _for_doors(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Raise FileError for what doors do not know; why a tenant cannot be opened is in the log."""
+
+    @wraps(method)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(*args, **kwargs)
+        except Forbidden as error:
+            raise translate(error) from error
+        except (StoreError, VaultError, CryptoError, GrantError, TenantError) as error:
+            log.error("a tenant cannot be opened: %s", error)  # noqa: TRY400 - the words say it
+            raise StorageUnavailable("this tenant's files cannot be reached now") from error
+
+    return call
+
+
+class RecordedKeyring:
+    """Implements ``bridge.tenants.vault.Ledger`` for one tenant."""
+
+    def __init__(self, records: Records, tenant_id: str) -> None:
+        self._records = records
+        self._tenant_id = tenant_id
+
+    def read(self) -> tuple[int, bytes]:
+        """See ``Ledger``."""
+        row = self._records.tenant(self._tenant_id)
+        return row.keyring, row.sealed_keyring
+
+    def advance(self, old: int, new: int, sealed: bytes) -> bool:
+        """See ``Ledger``."""
+        return self._records.set_keyring(self._tenant_id, old, new, sealed)
+
+
+@dataclass
+class OpenTenant:
+    """One tenant, open. ``used``: when somebody signed in last, by a monotonic clock."""
+
+    tenant: Tenant
+    store: ObjectStore
+    keyrings: Keyrings
+    keys: VaultKeys
+    tree: VaultTree
+    usage: UsageLedger
+    used: float
+    views: dict[str, tuple[bytes, ObjectStore]] = field(default_factory=dict)
+    """Stores of credentials by their labels, each with the sealed grant it was opened by."""
+
+
+class OpenTenants:
+    """Opens tenants, once each, and keeps them. ``clock`` is monotonic. Thread-safe."""
+
+    def __init__(
+        self,
+        records: Records,
+        storage: Storage,
+        state: State,
+        keks: tuple[Kek, ...],
+        *,
+        cache_names: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._storage = storage
+        self._state = state
+        self._keks = keks
+        self._sealer = Sealer(keks)
+        self._cache_names = cache_names
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+        self._open: dict[str, OpenTenant] = {}
+        self._hits = self._misses = 0
+
+    def __iter__(self) -> Iterator[OpenTenant]:
+        """Those that are open now."""
+        with self._mutex:
+            return iter(list(self._open.values()))
+
+    def tenant(self, tenant_id: str) -> OpenTenant:
+        """The tenant, open.
+
+        Raises NoSuchTenant, VaultError, StoreError, StateError, CryptoError.
+        """
+        with self._mutex:
+            opening = self._opening.setdefault(tenant_id, threading.Lock())
+        with opening:
+            with self._mutex:
+                found = self._open.get(tenant_id)
+            if found is None:
+                found = self._opened(self._records.tenant(tenant_id))
+                with self._mutex:
+                    self._open[tenant_id] = found
+            found.used = self._clock()
+            return found
+
+    @_for_doors
+    def tree(self, credential: Credential) -> FileTree:
+        """What a credential that has just signed in sees. Raises FileError, StateError."""
+        opened = self.tenant(credential.tenant.id)
+        opened.usage.quota = credential.tenant.quota  # it may have been changed since
+        tree: FileTree = opened.tree
+        found = self._records.sign_in(credential.tenant.id, credential.label)
+        if found is None:
+            raise NoSuchCredential(f"credential {credential.name} was revoked")
+        sealed = found[1].sealed_grant
+        if sealed:
+            tree = opened.tree.acting_by(self._store_of(opened, credential, sealed))
+        root = folder_path(credential.root)
+        return ConfinedTree(MeteredTree(tree, opened.usage), credential.rights, root)
+
+    def locks(self, credential: Credential) -> Locks:
+        """The locks that a credential sees and sets."""
+        locks = self._state.locks(credential.tenant.id)
+        return ConfinedLocks(locks, credential.rights, folder_path(credential.root))
+
+    @_for_doors
+    def usage(self, credential: Credential) -> UsageLedger:
+        """Its tenant's. Raises as ``tree``."""
+        return self.tenant(credential.tenant.id).usage
+
+    def _store_of(self, opened: OpenTenant, credential: Credential, sealed: bytes) -> ObjectStore:
+        known = opened.views.get(credential.label)
+        if known is not None and known[0] == sealed:
+            return known[1]
+        grant = self._sealer.open(CREDENTIAL_GRANT, opened.tenant.id, sealed)
+        store = self._storage.open(opened.tenant, grant)
+        opened.views[credential.label] = sealed, store
+        return store
+
+    def _opened(self, row: TenantRow) -> OpenTenant:
+        tenant = row.tenant
+        grant = self._sealer.open(TENANT_GRANT, tenant.id, row.sealed_grant)
+        store = self._storage.open(tenant, grant)
+        try:
+            keyrings = Keyrings(
+                store, self._keks, tenant.id, RecordedKeyring(self._records, tenant.id)
+            )
+            keys, _ = keyrings.open(patience=PATIENCE)
+            vault = Vault(
+                store,
+                keys,
+                self._state.tree(tenant.id),
+                prefix=keyrings.prefix,
+                cache_names=self._cache_names,
+            )
+        except BaseException:
+            store.close()
+            raise
+        return OpenTenant(
+            tenant,
+            store,
+            keyrings,
+            keys,
+            VaultTree(vault),
+            UsageLedger(TenantUsage(self._state.rows, tenant.id), quota=tenant.quota),
+            self._clock(),
+        )
+
+    def requested(self, username: str) -> None:
+        """Note that whoever signed in as ``username`` has made a request."""
+        with self._mutex:
+            opened = self._open.get(username.partition(".")[0])
+        if opened is not None:
+            opened.usage.moved(requests=1)
+
+    def make_folder(self, tenant_id: str, path: Path) -> None:
+        """Make a folder, and those above it, where they are missing.
+
+        Raises FileError besides what ``tenant`` raises.
+        """
+        tree = self.tenant(tenant_id).tree
+        for depth in range(len(path.names)):
+            with suppress(AlreadyExists):
+                tree.mkdir(Path(path.names[: depth + 1]))
+
+    def confirm(self) -> None:
+        """Tell each open tenant's keys which keyring is the newest.
+
+        Raises StateError, VaultError, StoreError.
+        """
+        asked = self._clock()
+        newest = self._records.keyring_numbers()
+        for opened in self:
+            number = newest.get(opened.tenant.id)
+            if number is None:
+                self.drop(opened.tenant.id)
+            elif not opened.keys.confirm(number, asked):
+                keyring, _ = opened.keyrings.newest()
+                opened.keys.take(keyring)
+                opened.keys.confirm(keyring.number, asked)
+
+    def drop(self, tenant_id: str) -> None:
+        """Keep it open no longer than requests use it."""
+        with self._mutex:
+            dropped = self._open.pop(tenant_id, None)
+        if dropped is not None:
+            self._hits += dropped.tree.vault.cache.hits
+            self._misses += dropped.tree.vault.cache.misses
+
+    @property
+    def last(self) -> OpenTenant | None:
+        """Whoever was opened or signed in to last."""
+        return max(self, key=lambda opened: opened.used, default=None)
+
+    @property
+    def hits(self) -> int:
+        """Look-ups that all caches together have answered."""
+        return self._hits + sum(opened.tree.vault.cache.hits for opened in self)
+
+    @property
+    def misses(self) -> int:
+        """Look-ups for which the store was asked."""
+        return self._misses + sum(opened.tree.vault.cache.misses for opened in self)
+
+    def close(self) -> None:
+        """Tell the database what each has used, and close them all."""
+        for opened in self:
+            with suppress(StateError):
+                opened.usage.flush()
+            for _, store in opened.views.values():
+                store.close()
+            opened.store.close()
+            self.drop(opened.tenant.id)
+
+    def drop_idle(self) -> None:
+        """Drop those nobody has signed in to for a while, and whose removed folders are empty."""
+        long_ago = self._clock() - IDLE
+        for opened in self:
+            if opened.used < long_ago and not opened.tree.reaper.backlog:
+                self.drop(opened.tenant.id)

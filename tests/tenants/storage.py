@@ -1,0 +1,51 @@
+"""A storage in memory, whose grants are words that say what they were cut from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from bridge.store.api import ObjectStore, Unavailable
+from bridge.store.memory import MemoryStore
+from bridge.tenants.api import Right, Tenant
+
+
+@dataclass
+class Storage:
+    """One store in memory whose grants are words; ``revoked`` are those taken back."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    revoked: list[tuple[str, str]] = field(default_factory=list)
+    away: bool = False
+
+    def bucket_for(self, wanted: str | None) -> str:
+        return wanted or "bucket"
+
+    def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
+        return own or f"{root}/{tenant.id}/{os.urandom(4).hex()}"
+
+    def credential_grant(
+        self, tenant: Tenant, grant: str, rights: Right, expires: float | None
+    ) -> str:
+        return f"{grant}/{int(rights)}/{os.urandom(4).hex()}"
+
+    def recovery_grant(self, tenant: Tenant, grant: str) -> str:
+        return f"{grant}/recovery"
+
+    def revoke(self, tenant: Tenant, ancestor: str, grant: str) -> None:
+        if self.away:
+            raise Unavailable("the satellite does not answer")
+        self.revoked.append((ancestor, grant))
+
+    def open(self, tenant: Tenant, grant: str) -> ObjectStore:
+        return _Kept(self.store)
+
+
+class _Kept(MemoryStore):
+    """The same store, which closing leaves open."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.__dict__ = store.__dict__
+
+    def close(self) -> None:
+        pass
