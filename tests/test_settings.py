@@ -95,6 +95,25 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> Non
     assert "hush" not in problem
 
 
+def test_the_state_is_in_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = '[store]\npath = "objects"\n[state]\n'
+    settings = read(tmp_path, store + 'url_file = "state.url"\n')
+    assert settings.state.url_file == tmp_path / "state.url"
+    for keys in ("", 'path = "s"\nurl_file = "u"\n'):
+        (problem,) = problems(tmp_path, store + keys)
+        assert "state: the state is in one database" in problem
+    (problem,) = problems(tmp_path, store + 'url = "postgresql://u:hush@h/d"\n')
+    assert "state.url_file" in problem
+    assert "hush" not in problem
+    monkeypatch.setenv("STORJ_BRIDGE_STATE__URL", "postgresql://u:hush@h/d")
+    settings = read(tmp_path, store)
+    assert settings.state.url is not None
+    assert settings.state.url.get_secret_value() == "postgresql://u:hush@h/d"
+    assert "hush" not in repr(settings)
+    (problem,) = problems(tmp_path, store + 'path = "s"\n')
+    assert "hush" not in problem
+
+
 def test_secrets_do_not_show_in_a_repr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORJ_BRIDGE_KEYS__KEK", "hush-hush")
     monkeypatch.setenv("STORJ_BRIDGE_TENANT__SECRET", "hush-hush")

@@ -189,6 +189,10 @@ class DatabaseState:
     def __enter__(self) -> Self:
         return self
 
+    def __str__(self) -> str:
+        """What messages call the database."""
+        return str(self._backend)
+
     def __exit__(self, *_: object) -> None:
         self.close()
 

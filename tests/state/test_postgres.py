@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from bridge.app import open_database
+from bridge.settings import Settings, load
 from bridge.state.api import (
     LeaseBusy,
     LeaseName,
@@ -30,6 +34,7 @@ from bridge.state.backend import Cursor
 from bridge.state.database import DatabaseState, open_state
 from bridge.state.postgres import MOST_READERS, PostgresBackend
 from bridge.state.server_clock import ServerClock
+from bridge.stores import CannotOpen
 from tests.postgres import PostgreSQL
 from tests.state.conftest import (
     Database,
@@ -502,6 +507,30 @@ def test_two_schemas_of_one_database_are_two_states(postgresql: PostgreSQL) -> N
 
 
 # URLs and what is said of them
+
+
+def settings_with(**state: object) -> Settings:
+    fixed: dict[str, Any] = {"store": {"kind": "memory"}, "state": state}
+    return load(None, fixed)
+
+
+def test_settings_name_it_by_a_url_or_by_a_file_that_holds_one(
+    on_postgresql: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "url"
+    file.write_text(on_postgresql.url + "\n")
+    with open_database(settings_with(url=SecretStr(on_postgresql.url))) as state:
+        epoch = state.epoch
+    with open_database(settings_with(url_file=file)) as state:
+        assert state.epoch == epoch
+    for text in ("dbname=x password=hush", "mysql://u:hush@h/d", "/some/path/hush"):
+        file.write_text(text)
+        for settings in (settings_with(url_file=file), settings_with(url=SecretStr(text))):
+            with pytest.raises(CannotOpen, match="begins with postgresql://") as caught:
+                open_database(settings)
+            assert "hush" not in str(caught.value)
+    with pytest.raises(CannotOpen, match="missing"):
+        open_database(settings_with(url_file=tmp_path / "missing"))
 
 
 @pytest.mark.parametrize(
