@@ -163,6 +163,8 @@ class AdminDoor:
         with self._place(token):
             answer = await self._perform(route, asked, values)
         call.tenant = call.tenant or answer.tenant
+        if route.method != "GET":
+            self.gate.forget()  # a token may be gone, or its tenant
         return answer
 
     @contextmanager

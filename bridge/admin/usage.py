@@ -10,8 +10,11 @@ from bridge.admin.asked import CSV, Answer, Asked, answer
 from bridge.admin.models import DayOutput, DaysOutput, Period, TenantUsage, UsedOutput
 from bridge.tenants.api import Administration, UsageDay
 
-COLUMNS = ("month", "tenant", "bucket", "partner", "byte_hours", "down", "up", "requests")
-"""Of the CSV. Bytes; ``byte_hours`` of ciphertext stored, rounded to whole ones."""
+COLUMNS = (
+    *("month", "tenant", "bucket", "partner"),
+    *("byte_hours", "bytes_down", "bytes_up", "requests"),
+)
+"""Of the CSV, as ``storj-bridge usage --csv`` has them. ``byte_hours``: of ciphertext stored."""
 
 
 def every(administration: Administration, asked: Asked, sent: Period) -> Answer:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from bridge.tenants.api import Right, Status
 
-TENANT = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+TENANT = r"^[a-z0-9][a-z0-9-]{0,62}$"
 """A tenant's id."""
 
 LABEL = r"^([A-Za-z0-9]([A-Za-z0-9_.@-]{0,126}[A-Za-z0-9])?)?$"
