@@ -29,16 +29,17 @@ before it takes a key away (``bridge.tenants.rotation``)."""
 
 _QUESTIONS = 10
 _QUESTION_SECONDS = 10.0
-"""So many times in so many seconds the newest keyring is asked for: who can write to the bucket can
-put things there that name keys nobody has."""
+"""So many times in so many seconds an unknown key makes it ask: who can write to the bucket can put
+things there that name keys nobody has."""
 
 
 class VaultKeys:
     """Seals and opens what one vault holds. Thread-safe.
 
     ``newest`` gets the newest keyring there is, and raises CryptoError where it cannot tell; where
-    it is None this one is used until ``take``. ``patience``: seconds, or None where no other
-    process can replace the keyring. ``clock`` is monotonic.
+    it is None this one is used until ``take``. ``known`` gets the newest one's number where that is
+    cheaper to tell, 0 where it is not known; it is asked first. ``patience``: seconds, or None
+    where no other process can replace the keyring. ``clock`` is monotonic.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class VaultKeys:
         random: Callable[[int], bytes] = os.urandom,
         *,
         newest: Callable[[], Keyring] | None = None,
+        known: Callable[[], int] | None = None,
         patience: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,6 +57,7 @@ class VaultKeys:
         self.names = NameCipher(derive(keyring.tnk, labels.NAME_KEY, 64))
         self._random = random
         self._newest = newest
+        self._known = known
         self._patience = patience
         self._clock = clock
         self._keys = KeySet(keyring, random)
@@ -95,7 +98,7 @@ class VaultKeys:
         """
         if self._is_stale():
             with self._asking:
-                if self._is_stale():
+                if self._is_stale() and not self._is_known():
                     self._ask()
                 if self._is_stale():
                     raise Unconfirmed("the answer which keyring is the newest took too long")
@@ -170,10 +173,19 @@ class VaultKeys:
     def _is_stale(self) -> bool:
         return self._patience is not None and self._clock() - self._confirmed > self._patience
 
+    def _is_known(self) -> bool:
+        """Whether the keyring in use is the newest by what is known of it without a look."""
+        if self._known is None:
+            return False
+        asked = self._clock()
+        number = self._known()
+        return number > 0 and self.confirm(number, asked)
+
     def _newer(self, keys: KeySet, unknown: UnknownKey) -> KeySet:
         """A newer keyring's keys than ``keys``, which lack one. Raises ``unknown``, Unconfirmed."""
         with self._asking:
             if self._keys is keys and self._newest is not None and self._may_ask():
+                self._questions.append(self._clock())
                 self._ask()
         if self._keys is keys:
             raise unknown
@@ -185,10 +197,9 @@ class VaultKeys:
 
     def _ask(self) -> None:
         """Take the newest keyring. Raises Unconfirmed."""
-        if self._newest is None or not self._may_ask():
+        if self._newest is None:
             raise Unconfirmed("nobody has said for too long that the keyring is the newest")
         asked = self._clock()
-        self._questions.append(asked)
         keyring = self._newest()
         self.take(keyring)
         self.confirm(keyring.number, asked)

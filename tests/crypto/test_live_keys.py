@@ -143,9 +143,21 @@ class TestUnknownKeys:
             with pytest.raises(UnknownKey):
                 keys.open_record(VaultKeys(new_keyring()).seal_record(a_file()))
         assert newest.asked == 10
+        with pytest.raises(UnknownKey):
+            keys.open_record(VaultKeys(SECOND).seal_record(a_file()))
         newest.keyring = SECOND
         clock.now += 10.1
         assert keys.open_record(VaultKeys(SECOND).seal_record(a_file())) == a_file()
+
+    def test_do_not_keep_it_from_sealing(self) -> None:
+        clock, newest = Clock(), Newest(FIRST)
+        keys = VaultKeys(FIRST, newest=newest, patience=5.0, clock=clock)
+        for _ in range(100):
+            with pytest.raises(UnknownKey):
+                keys.open_record(VaultKeys(new_keyring()).seal_record(a_file()))
+        clock.now += 6.0
+        assert under(keys) == FIRST.active
+        assert newest.asked == 11
 
     def test_are_asked_for_by_one_thread_for_all(self) -> None:
         sealed = VaultKeys(SECOND).seal_record(a_file())
