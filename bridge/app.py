@@ -30,6 +30,7 @@ from bridge.tenants.configured import ConfiguredTenant
 from bridge.tenants.keks import BadKek, new_kek, parse_keks
 from bridge.tenants.opened import OpenTenant, OpenTenants
 from bridge.tenants.records import Records
+from bridge.tenants.rotation import RotationError
 from bridge.tenants.secret_files import SecretFileError, read_or_make, read_secret
 from bridge.tenants.service import TenantService
 from bridge.tenants.storage import Storage
@@ -131,7 +132,7 @@ def told() -> Iterator[None]:
         raise CannotOpen(f"store: {error}") from None
     except StateError as error:
         raise CannotOpen(f"state: {error}") from None
-    except (TenantError, FileError) as error:
+    except (TenantError, RotationError, FileError) as error:
         raise CannotOpen(str(error)) from None
 
 
@@ -140,6 +141,7 @@ class Services(Closing):
     """Everything below the doors, open."""
 
     settings: Settings
+    stores: Stores
     state: DatabaseState
     storage: Storage
     administration: TenantService
@@ -181,7 +183,14 @@ class Services(Closing):
                 identity = kept.keep(secret_of(settings), create=create)
                 tenants.tenant(settings.tenant.id)  # what does not open is told at the start
             return cls(
-                settings, state, storage, administration, tenants, identity, opened.pop_all()
+                settings,
+                stores,
+                state,
+                storage,
+                administration,
+                tenants,
+                identity,
+                opened.pop_all(),
             )
 
     def close(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bridge.settings import Settings
 from bridge.store.api import ObjectStore
@@ -11,6 +13,7 @@ from bridge.store.storj.access import Access
 from bridge.store.storj.facts import Permission, Place
 from bridge.stores import Stores, agent_of, make_bucket, usable_grant
 from bridge.tenants.api import Invalid, Right, Tenant
+from bridge.tenants.recover import BRIDGE
 from bridge.tenants.storage import Storage
 from bridge.tenants.vault import bridge_prefix, vault_prefix
 
@@ -20,6 +23,44 @@ def storage_of(settings: Settings, stores: Stores, *, create: bool = False) -> S
     if settings.store.kind == "storj":
         return StorjStorage(stores, settings, create=create)
     return SharedStorage(stores)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """A store in which the bridge may keep tenants; ``wanted``: only these, None: any."""
+
+    bucket: str
+    store: ObjectStore
+    wanted: list[str] | None = None
+
+
+def keepings(
+    stores: Stores, kind: str, *, grant: str | None, buckets: Sequence[str], user_agent: str
+) -> Iterator[Keeping]:
+    """Where tenants may be that the state database does not know.
+
+    On Storj in ``buckets``, or all that ``grant`` may list, or what it is limited to: a root grant
+    knows no names before. Raises GrantError, Invalid, CannotOpen, StoreError.
+    """
+    if kind != "storj":
+        yield Keeping("", stores.open("recover", bucket="", grant=None))
+        return
+    if grant is None:
+        raise Invalid("on Storj it needs the root grant, or the grant that a tenant has brought")
+    access = Access.parse(grant)
+    places = access.facts.places
+    if places is None and not buckets:
+        with access.open(user_agent) as project:
+            buckets = [bucket.name for bucket in project.list_buckets()]
+    if places is None or any(place.prefix == "" for place in places):
+        reached = [place.bucket for place in places or () if place.prefix == ""]
+        for bucket in buckets or reached:
+            yield Keeping(bucket, stores.open("recover", bucket=bucket, grant=grant))
+        return
+    for place in places:
+        kept = (place.prefix or "").removeprefix(BRIDGE).rstrip("/")
+        if place.prefix == bridge_prefix(kept):
+            yield Keeping(place.bucket, stores.open(kept, bucket=place.bucket, grant=grant), [kept])
 
 
 class SharedStorage:

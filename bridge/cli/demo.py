@@ -12,7 +12,8 @@ from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
 from bridge.settings import Settings, load
 from bridge.stores import CannotOpen
-from bridge.tenants.secret_files import SecretFileError, read_or_make
+from bridge.tenants.api import Administration
+from bridge.tenants.secret_files import SecretFileError, read_or_make, read_secret
 from bridge.tenants.sign_in import new_secret
 
 USERNAME = "demo"
@@ -63,6 +64,8 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
         settings, password = _prepare(listen, data, store)
         place = f"{data}" if grant is None else f"bucket {bucket} on Storj, the keys in {data}"
 
+        token = ""
+
         def told(started: Started) -> None:
             url = started.webdav_url
             facts: dict[str, object] = {
@@ -75,6 +78,7 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
             words = (
                 f"Files are kept encrypted in {place}\n\n{how_to_mount(url, USERNAME, password)}"
             )
+            facts |= {"admin_url": started.admin_url, "admin_token": token}
             if started.identity is not None:
                 facts["recovery_identity"] = started.identity
                 words += (
@@ -84,7 +88,21 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
                 )
             say(facts, words + "\nStop with Ctrl-C.", as_json=as_json)
 
-        run_service(settings, told, create=True)
+        def prepare(administration: Administration) -> None:
+            nonlocal token
+            token = _token(administration, data / "admin-token")
+
+        run_service(settings, told, create=True, prepare=prepare)
+
+
+def _token(administration: Administration, file: Path) -> str:
+    """The operator's token of the demo; another one where the database does not know it."""
+    if file.exists():
+        text = read_secret(file)
+        if administration.token(text) is not None:
+            return text
+        file.unlink()
+    return read_or_make(file, lambda: administration.create_token("demo").text)
 
 
 def _prepare(listen: str, data: Path, store: dict[str, object]) -> tuple[Settings, str]:
@@ -99,6 +117,7 @@ def _prepare(listen: str, data: Path, store: dict[str, object]) -> tuple[Setting
                 "store": store,
                 "state": {"path": data / "state.db"},
                 "keys": {"kek_file": data / "kek"},
+                "admin": {"address": "127.0.0.1:0"},
                 "tenant": {"id": USERNAME, "secret_file": data / "password"},
             },
         )

@@ -27,7 +27,9 @@ def serve(file: Path, *, as_json: bool) -> None:
         settings = load(file)
 
         def told(started: Started) -> None:
-            facts = {"webdav_url": started.webdav_url, "pid": started.pid}
+            facts: dict[str, object] = {"webdav_url": started.webdav_url, "pid": started.pid}
+            if started.admin_url is not None:
+                facts["admin_url"] = started.admin_url
             say(facts, f"Serving {started.webdav_url}", as_json=as_json)
 
         run_service(settings, told)

@@ -35,7 +35,7 @@ from bridge.stores import CannotOpen, free_bytes, grant_text, upload_memory
 from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
-from bridge.tenants.api import Credential
+from bridge.tenants.api import Administration, Credential
 from bridge.tenants.keks import new_kek
 from bridge.tenants.opened import OpenTenants
 from bridge.tenants.sign_in import SignIn
@@ -77,11 +77,16 @@ class Started:
 
 
 def run_service(
-    settings: Settings, started: Callable[[Started], None], *, create: bool = False
+    settings: Settings,
+    started: Callable[[Started], None],
+    *,
+    create: bool = False,
+    prepare: Callable[[Administration], None] = lambda _administration: None,
 ) -> None:
     """Serve until told to stop. ``create``: make the vault where there is none.
 
-    Raises CannotListen, CannotOpen, TlsError.
+    ``prepare`` is called once all is open, before requests are accepted. Raises CannotListen,
+    CannotOpen, TlsError.
     """
     limit_arenas()
     log = settings.log
@@ -94,7 +99,7 @@ def run_service(
     with closing(Drain(sys.stderr.fileno())) as drain:
         configure_logs(log.level, log.format, secrets=secrets, stream=drain)
         with ExitStack() as opened:
-            _run(settings, started, opened, new_key)
+            _run(settings, started, opened, new_key, prepare)
         _log.info("stopped")
 
 
@@ -110,6 +115,7 @@ def _run(
     started: Callable[[Started], None],
     opened: ExitStack,
     new_key: str | None,
+    prepare: Callable[[Administration], None],
 ) -> None:
     """Open everything, the address first, so that a port in use is told before anything is made."""
     certificates = _certificates(settings)
@@ -126,6 +132,7 @@ def _run(
     metrics = Metrics(__version__)
     services = opened.enter_context(Services.open(settings, metrics, new_key=new_key))
     services.watch(metrics)
+    prepare(services.administration)
     background = Background(services)
     background.start()
     opened.callback(background.stop, BACKGROUND_SECONDS)

@@ -132,7 +132,11 @@ _ADD_CHANGE = changes.insert().values(name=bindparam("name"), number=bindparam("
 
 _SET_STATUS = update(tenants).where(_THIS_TENANT).values(status=bindparam("new"))
 _SET_QUOTA = update(tenants).where(_THIS_TENANT).values(quota=bindparam("new"))
-_SET_GRANT = update(tenants).where(_THIS_TENANT).values(sealed_grant=bindparam("new"))
+_SET_GRANT = (
+    update(tenants)
+    .where(_THIS_TENANT, tenants.c.sealed_grant == bindparam("old"))
+    .values(sealed_grant=bindparam("new"))
+)
 _SET_KEYRING = (
     update(tenants)
     .where(_THIS_TENANT, tenants.c.keyring == bindparam("old"))
@@ -144,14 +148,18 @@ _SET_SECRET = (
     .values(salt=bindparam("salt_"), digest=bindparam("digest_"))
 )
 _SET_CREDENTIAL_GRANT = (
-    update(credentials).where(_THIS_CREDENTIAL).values(sealed_grant=bindparam("new"))
+    update(credentials)
+    .where(_THIS_CREDENTIAL, credentials.c.sealed_grant == bindparam("old"))
+    .values(sealed_grant=bindparam("new"))
 )
 _SET_JOB = (
     update(jobs)
     .where(_THIS_JOB, jobs.c.due == bindparam("old"))
     .values(due=bindparam("new"), tries=bindparam("tried"), note=bindparam("said"))
 )
-_SET_JOB_SEAL = update(jobs).where(_THIS_JOB).values(sealed=bindparam("new"))
+_SET_JOB_SEAL = (
+    update(jobs).where(_THIS_JOB, jobs.c.sealed == bindparam("old")).values(sealed=bindparam("new"))
+)
 _SET_CHANGE = (
     update(changes).where(changes.c.name == bindparam("which")).values(number=changes.c.number + 1)
 )
@@ -221,9 +229,12 @@ class Records:
 
         return self._rows.write(change)
 
-    def set_grant(self, tenant_id: str, sealed: bytes) -> None:
-        """Replace the sealed grant."""
-        self._rows.write(lambda it: it.execute(_SET_GRANT, tenant=tenant_id, new=sealed))
+    def reseal_grant(self, tenant_id: str, old: bytes, new: bytes) -> bool:
+        """Put ``new`` in the place of the sealed grant if ``old`` is there; whether it was."""
+        answer = self._rows.write(
+            lambda it: it.execute(_SET_GRANT, tenant=tenant_id, old=old, new=new)
+        )
+        return answer.changed == 1
 
     def set_keyring(self, tenant_id: str, old: int, new: int, sealed: bytes) -> bool:
         """Note a newer keyring, if ``old`` is still the number noted; whether it was."""
@@ -290,11 +301,14 @@ class Records:
             )
         )
 
-    def set_credential_grant(self, tenant_id: str, label: str, sealed: bytes) -> None:
-        """Replace a credential's sealed grant."""
-        self._rows.write(
-            lambda it: it.execute(_SET_CREDENTIAL_GRANT, tenant=tenant_id, name=label, new=sealed)
+    def reseal_credential(self, tenant_id: str, label: str, old: bytes, new: bytes) -> bool:
+        """As ``reseal_grant``, for a credential's."""
+        answer = self._rows.write(
+            lambda it: it.execute(
+                _SET_CREDENTIAL_GRANT, tenant=tenant_id, name=label, old=old, new=new
+            )
         )
+        return answer.changed == 1
 
     def revoke_credential(
         self, tenant_id: str, label: str, job: Callable[[CredentialRow], Job | None]
@@ -402,9 +416,12 @@ class Records:
         )
         return answer.changed == 1
 
-    def set_job_seal(self, job_id: str, sealed: bytes) -> None:
-        """Replace what it seals."""
-        self._rows.write(lambda it: it.execute(_SET_JOB_SEAL, job=job_id, new=sealed))
+    def reseal_job(self, job_id: str, old: bytes, new: bytes) -> bool:
+        """As ``reseal_grant``, for what a job seals."""
+        answer = self._rows.write(
+            lambda it: it.execute(_SET_JOB_SEAL, job=job_id, old=old, new=new)
+        )
+        return answer.changed == 1
 
     def drop_job(self, job_id: str) -> None:
         """It is done."""

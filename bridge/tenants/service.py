@@ -121,7 +121,7 @@ class TenantService:
             number, sealed = keyrings.newest_sealed()
             self.records.set_keyring(tenant_id, 0, number, sealed)
             tenant = self.records.set_status(tenant_id, Status.ACTIVE, before=(Status.CREATING,))
-            self._keep_copy(tenant_id)
+            self.keep_copy(tenant_id)
         return NewTenant(tenant, identity, self._storage.recovery_grant(tenant, grant))
 
     def _begin(self, row: TenantRow) -> None:
@@ -163,7 +163,7 @@ class TenantService:
         usable = (Status.ACTIVE, Status.SUSPENDED)
         tenant = self.records.set_status(tenant_id, status, before=usable)
         self.changed()
-        self._keep_copy(tenant_id)
+        self.keep_copy(tenant_id)
         return tenant
 
     def set_quota(self, tenant_id: str, quota: int | None) -> Tenant:
@@ -171,7 +171,7 @@ class TenantService:
         _check_quota(quota)
         tenant = self.records.set_quota(tenant_id, quota)
         self.changed()
-        self._keep_copy(tenant_id)
+        self.keep_copy(tenant_id)
         return tenant
 
     def delete_tenant(self, tenant_id: str, *, purge: bool) -> None:
@@ -232,7 +232,7 @@ class TenantService:
         if not folder.is_root and row.tenant.status is Status.ACTIVE:
             self.make_folder(tenant_id, folder)
         self.records.add_credential(CredentialRow(credential, digest_of(secret), sealed))
-        self._keep_copy(tenant_id)
+        self.keep_copy(tenant_id)
         return credential
 
     def credentials(self, tenant_id: str) -> Sequence[Credential]:
@@ -247,7 +247,7 @@ class TenantService:
             tenant_id, label, lambda its: self._revocation(row, its, grant)
         )
         self.changed()
-        self._keep_copy(tenant_id)
+        self.keep_copy(tenant_id)
         self.jobs.run_for(tenant_id)
 
     def _revocation(self, row: TenantRow, credential: CredentialRow, grant: str) -> Job | None:
@@ -301,7 +301,7 @@ class TenantService:
         """What is still to be done for a tenant, each with a note on why."""
         return self.records.jobs_of(tenant_id)
 
-    def _keep_copy(self, tenant_id: str) -> None:
+    def keep_copy(self, tenant_id: str) -> None:
         """Have the bucket's copy follow, now or later."""
         job = new_job(COPY, tenant_id)
         self.records.add_job(job)
