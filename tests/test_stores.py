@@ -12,7 +12,7 @@ import pytest
 
 from bridge import __version__
 from bridge.settings import Settings, load
-from bridge.store.api import Forbidden, NotFound, RateLimited, Unavailable
+from bridge.store.api import Forbidden, InvalidKey, NotFound, RateLimited, Unavailable
 from bridge.store.storj import control
 from bridge.store.storj.access import Access
 from bridge.store.storj.facts import READ, Place
@@ -128,6 +128,14 @@ def test_on_storj_a_tenant_needs_a_grant(tmp_path: Path) -> None:
         stores.open("a", bucket="photos", grant=None)
     with pytest.raises(Forbidden, match="not an access grant"):
         stores.open("a", bucket="photos", grant="nonsense")
+
+
+def test_what_is_no_user_agent_opens_nothing(tmp_path: Path) -> None:
+    stores = Stores(_storj(tmp_path))
+    before = control.handles()
+    with pytest.raises(InvalidKey, match="invalid user agent"):
+        stores.open("a", bucket="photos", grant=grant(), partner="acme/1 ((")
+    assert control.handles() == before
 
 
 def test_many_stores_dropped_while_in_use_leave_nothing(tmp_path: Path) -> None:

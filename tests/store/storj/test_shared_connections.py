@@ -120,6 +120,26 @@ def test_a_closed_store_ends_its_own_calls_alone(
         first.stat("x")
 
 
+def test_a_connection_that_a_closed_store_waited_on_is_nobody_elses(
+    network: Network, storj_project: Project, opened: Opener
+) -> None:
+    """Whoever is closed may have been waiting for an answer that never comes."""
+    first, second = opened(storj_project.grant), opened(storj_project.grant)
+    write(second, "x", b"content")
+    lost = network.proxies()["satellite"].lost
+    network.lose("GetObject", silent=True)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(first.stat, "x")
+        until = time.monotonic() + 10
+        while network.proxies()["satellite"].lost == lost:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        first.close()
+        assert isinstance(ended.exception(10), Unavailable)
+    with deadline(5):
+        assert [second.stat("x").size for _ in range(5)] == [7] * 5
+
+
 def test_a_dropped_store_goes_when_its_last_transfer_does(
     storj_project: Project, bucket: str
 ) -> None:

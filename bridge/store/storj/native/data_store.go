@@ -86,7 +86,7 @@ func openStore(serialized, bucket string, options *C.BridgeOptions) (_ *store, e
 
 	userAgent := C.GoString(options.user_agent)
 	if _, err = useragent.ParseEntries([]byte(userAgent)); err != nil {
-		return nil, err
+		return nil, invalidArgument("invalid user agent: %w", err)
 	}
 	if s.userAgent, err = version.AppendVersionToUserAgent(userAgent); err != nil {
 		return nil, err
