@@ -213,6 +213,28 @@ class TestPatience:
         clock.now += 5.01
         assert under(keys) == SECOND.active
 
+    @pytest.mark.parametrize(
+        ("known", "asked"), [(1, 0), (2, 1), (0, 1)], ids=["the same", "a newer one", "nothing"]
+    )
+    def test_is_renewed_without_a_look_by_what_is_known_of_the_newest(
+        self, known: int, asked: int
+    ) -> None:
+        newest = Newest(FIRST if known < 2 else SECOND)
+        keys = VaultKeys(FIRST, newest=newest, known=lambda: known, patience=5.0)
+        keys.sealing()
+        assert newest.asked == asked
+        assert keys.number == max(known, 1)
+
+    def test_is_over_when_what_is_known_cannot_be_told(self) -> None:
+        newest = Newest(FIRST)
+
+        def away() -> int:
+            raise Unconfirmed("the database is away")
+
+        with pytest.raises(Unconfirmed):
+            VaultKeys(FIRST, newest=newest, known=away, patience=5.0).sealing()
+        assert newest.asked == 0
+
     def test_counts_from_before_the_question(self) -> None:
         clock = Clock()
 
