@@ -8,8 +8,11 @@ from bridge import __version__
 from bridge.cli.check import check
 from bridge.cli.credential import credential
 from bridge.cli.demo import demo
+from bridge.cli.export import export
 from bridge.cli.fsck import fsck
 from bridge.cli.init import init
+from bridge.cli.keys import keys
+from bridge.cli.recover import recover
 from bridge.cli.serve import serve
 from bridge.cli.tenant import tenant
 from bridge.cli.token import token
@@ -22,5 +25,18 @@ def main() -> None:
     """An encrypted file store for WebDAV clients."""
 
 
-for _command in (demo, serve, init, check, fsck, tenant, credential, token, usage):
+for _command in (
+    demo,
+    serve,
+    init,
+    check,
+    fsck,
+    export,
+    tenant,
+    credential,
+    token,
+    usage,
+    keys,
+    recover,
+):
     main.add_command(_command)
