@@ -21,8 +21,7 @@ AT_ONCE = 2
 class Lasting(Generic[A]):
     """Such calls under way. One that runs is joined, not begun again. Used from one event loop."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[A]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -32,7 +31,7 @@ class Lasting(Generic[A]):
         if task is None:
             task = self._tasks[key] = asyncio.create_task(self._run(call))
             task.add_done_callback(lambda _: self._tasks.pop(key))
-        done, _ = await asyncio.wait({task}, timeout=self._patience)
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE)
         if not done:
             task.add_done_callback(_say)
             return None

@@ -20,7 +20,7 @@ from bridge.http.pool import Workers
 from bridge.http.served import Served
 from bridge.http.server import Server
 from bridge.tenants.api import Administration
-from tests.admin.memory import GrantRefused
+from tests.admin.watched import GrantRefused, Watched
 from tests.webdav.client import Client, Reply
 
 ROOT = "/admin/api/v1"
@@ -66,6 +66,7 @@ class Running:
     """A server that runs. ``served`` has every request that was answered."""
 
     port: int
+    watched: Watched
     administration: Administration
     door: AdminDoor
     served: list[Served]
@@ -81,13 +82,14 @@ class Running:
 
 @contextmanager
 def running(
-    administration: Administration,
+    watched: Watched,
     *,
     limits: Limits | None = None,
     proxies: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """Serve ``administration`` until the block ends."""
+    """Serve the service until the block ends."""
     limits = limits or Limits(drain=0.5)
+    administration = watched.administration
     box: list[tuple[int, AdminDoor, Callable[[], object]]] = []
     ready = threading.Event()
     failed: list[BaseException] = []
@@ -131,7 +133,7 @@ def running(
     port, door, stop = box[0]
     operator = Api(port, administration.create_token("operator").text)
     try:
-        yield Running(port, administration, door, served, operator)
+        yield Running(port, watched, administration, door, served, operator)
     finally:
         stop()
         thread.join(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,9 +11,8 @@ import pytest
 
 from bridge.admin.reading import BODY
 from bridge.admin.routes import ROUTES
-from bridge.tenants.api import Administration
-from tests.admin.memory import MemoryAdministration
 from tests.admin.server import ROOT, Running, running
+from tests.admin.watched import Watched
 from tests.webdav.client import Reply
 
 OWN, OTHER, MISSING = "acme", "other", "nobody"
@@ -30,12 +30,12 @@ OPERATORS = [route for route in ROUTES if not route.bound]
 
 
 @pytest.fixture
-def server(administration: Administration) -> Iterator[Running]:
+def server(watched: Watched) -> Iterator[Running]:
     for tenant in (OWN, OTHER):
-        administration.create_tenant(tenant)
-        administration.create_credential(tenant)
-        administration.create_credential(tenant, "laptop")
-    with running(administration) as server:
+        watched.create_tenant(tenant)
+        watched.create_credential(tenant)
+        watched.create_credential(tenant, "laptop")
+    with running(watched) as server:
         yield server
 
 
@@ -68,11 +68,9 @@ def test_another_tenant_looks_to_a_bound_token_just_like_a_missing_one(
     assert isinstance(route, type(ROUTES[0]))
     bound = server.bound(OWN)
     before = state(server)
-    memory = server.administration
     for method in (route.method, "PATCH", "HEAD", "OPTIONS"):
         bound("GET", f"/tenants/{OWN}/credentials")  # signed in
-        if isinstance(memory, MemoryAdministration):
-            memory.calls.clear()
+        server.watched.calls.clear()
         for suffix, body in (("", BODIES.get(route.name)), ("", {"wrong": 1}), ("?x=1", None)):
             answers = {
                 repr(told(bound(method, path_of(route.path, tenant, name) + suffix, body)))
@@ -82,7 +80,7 @@ def test_another_tenant_looks_to_a_bound_token_just_like_a_missing_one(
             assert len(answers) == 1
             assert "404" in answers.pop()
         # So that time tells nothing either: nobody was asked about any tenant.
-        assert not isinstance(memory, MemoryAdministration) or memory.calls == []
+        assert server.watched.calls == []
     assert state(server) == before
 
 
@@ -153,21 +151,20 @@ def test_without_a_token_there_is_a_challenge_and_nothing_else(server: Running) 
 
 
 def test_a_token_counts_in_its_header_only_and_only_while_it_is_good(
-    memory: MemoryAdministration,
+    watched: Watched,
 ) -> None:
-    with running(memory) as server:
+    with running(watched) as server:
         good = server.operator.text or ""
-        later = memory.create_token("later", expires=memory.clock() + 1000)
-        revoked = memory.create_token("revoked")
-        memory.revoke_token(revoked.token.id)
+        later = watched.create_token("later", expires=time.time() + 1000)
+        revoked = watched.create_token("revoked")
+        watched.revoke_token(revoked.token.id)
         for header in (
             f"bearer {good}",
             f"Bearer  {good}",
             f"Bearer {later.text}",
         ):
             assert send(server, "/tenants", Authorization=header).status == 200, header
-        now = memory.clock()
-        memory.clock = lambda: now + 2000
+        watched.now = time.time() + 2000
         server.door.gate.forget()
         for header in (
             f"Bearer {later.text}",
@@ -410,22 +407,22 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_refused_without(server:
 
 
 def test_a_tenant_that_asks_much_leaves_room_for_the_operator(
-    memory: MemoryAdministration,
+    watched: Watched,
 ) -> None:
     """Counted by what runs at once; see also AT_ONCE_BOUND."""
     from threading import Event, Thread  # noqa: PLC0415
 
-    memory.create_tenant(OWN)
+    watched.create_tenant(OWN)
     held, go = Event(), Event()
-    credentials = memory.credentials
+    credentials = watched.credentials
 
     def slow(tenant_id: str) -> object:
         held.set()
         go.wait(20)
         return credentials(tenant_id)
 
-    memory.credentials = slow  # type: ignore[assignment]
-    with running(memory) as server:
+    watched.replace("credentials", slow)
+    with running(watched) as server:
         bound = server.bound(OWN)
         statuses: list[int] = []
 
@@ -445,15 +442,15 @@ def test_a_tenant_that_asks_much_leaves_room_for_the_operator(
     assert sorted(statuses) == [200] * 4 + [503] * 8
 
 
-def test_proxies_say_who_asks_only_where_they_are_trusted(memory: MemoryAdministration) -> None:
+def test_proxies_say_who_asks_only_where_they_are_trusted(watched: Watched) -> None:
     headers = {"X-Forwarded-For": "192.0.2.7", "X-Request-ID": "mine"}
     for proxies, address in (((), "127.0.0.1"), (("127.0.0.1",), "192.0.2.7")):
-        with running(memory, proxies=proxies) as server:
+        with running(watched, proxies=proxies) as server:
             reply = server.operator("GET", "/tenants", headers=headers)
             assert (reply.header("X-Request-Id") == "mine") is bool(proxies)
             (served,) = server.served
             assert served.address == address
-            token = memory.token(server.operator.text or "")
+            token = watched.token(server.operator.text or "")
             assert token is not None
             assert replace(served, seconds=0.0, request_id="", agent="").principal == (
                 f"token:{token.id}"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 
-from bridge.tenants.api import Status, UsageDay
-from tests.admin.memory import MemoryAdministration
+from bridge.admin import lasting
+from bridge.admin.usage import by_month
+from bridge.tenants.api import UsageDay
+from bridge.tenants.usage import Change, Traffic
+from bridge.tenants.usage_rows import TenantUsage
 from tests.admin.server import ROOT, Running, running
+from tests.admin.watched import Watched
 
 
 def test_a_tenant_is_made_shown_listed_and_deleted(server: Running) -> None:
@@ -111,61 +117,70 @@ def test_tokens_are_made_used_listed_and_revoked(server: Running) -> None:
     assert ask("POST", "/tokens", {"label": "x", "tenant": "nobody"}).status == 404
 
 
-DAYS = [
-    UsageDay("acme", "files", "", "2031-01-31", 1, 20, 3, 10.4),
-    UsageDay("acme", "files", "", "2031-01-30", 1, 20, 3, 10.4),
-    UsageDay("acme", "files", "p/1", "2031-02-01", 1, 300, 3, 1.0),
-    UsageDay("other", "files", "", "2031-01-31", 5, 4000, 6, 2.0),
-]
+JANUARY_30 = (date(2031, 1, 30) - date(1970, 1, 1)).days
 
 
 @pytest.fixture
-def counted(memory: MemoryAdministration) -> Iterator[Running]:
-    memory.days = DAYS
-    for tenant in ("acme", "other"):
-        memory.create_tenant(tenant, quota=9)
-    with running(memory) as server:
+def counted(watched: Watched) -> Iterator[Running]:
+    """Two tenants that were used."""
+    for tenant, partner in (("acme", ""), ("other", "partner/1.0")):
+        watched.create_tenant(tenant, quota=9, partner=partner)
+        for day in range(JANUARY_30, JANUARY_30 + 3):
+            traffic = Traffic(up=1, down=len(tenant), requests=3)
+            TenantUsage(watched.state.rows, tenant).add(Change(0, 0, 0), {day: traffic})
+        TenantUsage(watched.state.rows, tenant).add(Change(5, 7, 1), {})
+    with running(watched) as server:
         yield server
 
 
 def test_usage_by_day_in_json(counted: Running) -> None:
     ask = counted.operator
-    every = ask.json("GET", "/usage")["days"]
-    assert len(every) == 4
+    every = ask.json("GET", "/usage?first=2031-01-01")["days"]
+    assert len(every) == 6
     assert every[0] == {
         "tenant": "acme",
-        "bucket": "files",
+        "bucket": "bucket",
         "partner": "",
-        "day": "2031-01-31",
+        "day": "2031-01-30",
         "up": 1,
-        "down": 20,
+        "down": 4,
         "requests": 3,
-        "byte_hours": 10.4,
+        "byte_hours": 0.0,
     }
     some = ask.json("GET", "/usage?first=2031-01-31&last=2031-01-31")["days"]
-    assert [(day["tenant"], day["down"]) for day in some] == [("acme", 20), ("other", 4000)]
+    assert [(day["tenant"], day["down"]) for day in some] == [("acme", 4), ("other", 5)]
     own = ask.json("GET", "/tenants/acme/usage?first=2031-02-01")
-    assert [day["down"] for day in own["days"]] == [300]
+    assert [(day["tenant"], day["day"]) for day in own["days"]] == [("acme", "2031-02-01")]
     assert own["quota"] == 9
     assert own["used"] == {"bytes": 5, "stored": 7, "files": 1, "counted": None}
 
 
 def test_usage_by_month_in_csv(counted: Running) -> None:
-    for path, tenants in (("/usage", ("acme", "other")), ("/tenants/acme/usage", ("acme",))):
-        reply = counted.operator("GET", path, headers={"Accept": "text/csv"})
+    head = "month,tenant,bucket,partner,byte_hours,bytes_down,bytes_up,requests"
+    acme = ["2031-01,acme,bucket,,0,8,2,6", "2031-02,acme,bucket,,0,4,1,3"]
+    other = [
+        "2031-01,other,bucket,partner/1.0,0,10,2,6",
+        "2031-02,other,bucket,partner/1.0,0,5,1,3",
+    ]
+    every = [acme[0], other[0], acme[1], other[1]]
+    for path, lines in (("/usage", every), ("/tenants/acme/usage", acme)):
+        reply = counted.operator("GET", f"{path}?first=2031-01-01", headers={"Accept": "text/csv"})
         assert reply.status == 200
         assert reply.header("Content-Type") == "text/csv; charset=utf-8"
-        lines = reply.body.decode().splitlines()
-        assert lines[0] == "month,tenant,bucket,partner,byte_hours,bytes_down,bytes_up,requests"
-        assert lines[1:] == [
-            line
-            for line in (
-                "2031-01,acme,files,,21,40,2,6",
-                "2031-01,other,files,,2,4000,5,6",
-                "2031-02,acme,files,p/1,1,300,1,3",
-            )
-            if line.split(",")[1] in tenants
-        ]
+        assert reply.body.decode().splitlines() == [head, *lines]
+
+
+def test_months_are_sums_of_days() -> None:
+    days = [
+        UsageDay("acme", "b", "", "2031-01-31", 1, 20, 3, 10.4),
+        UsageDay("acme", "b", "", "2031-01-30", 1, 20, 3, 10.4),
+        UsageDay("acme", "other", "", "2031-01-30", 1, 20, 3, 0.6),
+    ]
+    assert by_month(days).decode().split("\r\n")[1:] == [
+        "2031-01,acme,b,,21,40,2,6",
+        "2031-01,acme,other,,1,20,1,3",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -186,18 +201,42 @@ def test_csv_is_what_is_asked_for(counted: Running, accept: str, csv: bool) -> N
     assert (reply.header("Content-Type") or "").startswith("text/csv") is csv
 
 
-def test_a_deletion_that_takes_long_is_answered_and_goes_on(memory: MemoryAdministration) -> None:
-    memory.create_tenant("acme")
+def test_a_deletion_that_takes_long_is_answered_and_goes_on(watched: Watched) -> None:
+    watched.create_tenant("acme")
 
     def delete_tenant(tenant_id: str, *, purge: bool) -> None:
-        """Only begins, as one does that leaves the data to background work."""
-        memory._tenants[tenant_id] = memory._change(tenant_id, status=Status.DELETING)
+        """As where the satellite does not answer: the rest is done later."""
+        watched.service.records.begin_deletion(tenant_id, lambda _: [])
 
-    memory.delete_tenant = delete_tenant  # type: ignore[method-assign]
-    with running(memory) as server:
+    watched.replace("delete_tenant", delete_tenant)
+    with running(watched) as server:
         assert server.operator("DELETE", "/tenants/acme?purge=true").status == 202
         shown = server.operator.json("GET", "/tenants/acme")
         assert shown["tenant"]["status"] == "deleting"
         refused = server.operator("POST", "/tenants/acme/credentials", {})
         assert refused.status == 409
-        assert "being deleted" in json.loads(refused.body)["detail"]
+        assert "deleted" in json.loads(refused.body)["detail"]
+
+
+def test_a_deletion_that_runs_is_joined_by_whoever_asks_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting, "PATIENCE", 0.01)
+    watched.create_tenant("acme")
+    begun, go = threading.Event(), threading.Event()
+
+    def delete_tenant(tenant_id: str, *, purge: bool) -> None:
+        watched.calls.append(f"purge {purge}")
+        begun.set()
+        go.wait(20)
+        watched.service.delete_tenant(tenant_id, purge=purge)
+
+    watched.replace("delete_tenant", delete_tenant)
+    with running(watched) as server:
+        for _ in range(5):
+            assert server.operator("DELETE", "/tenants/acme?purge=true").status == 202
+        assert begun.wait(20)
+        assert watched.calls.count("purge True") == 1
+        assert server.operator("GET", "/tenants").status == 200
+        go.set()
+        until_gone(server, "acme")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bridge.http import failures
-from bridge.tenants.api import Administration
 from tests.admin.server import ROOT, Running, running
+from tests.admin.watched import Watched
 
 CONFIGURATION = """
 [checks.positive_data_acceptance]
@@ -59,14 +59,14 @@ def schemathesis(server: Running, token: str, configuration: Path, *options: str
 @pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("whose", ["operator", "tenant"])
 def test_every_answer_is_what_the_document_says(
-    administration: Administration, tmp_path: Path, whose: str, examples: int
+    watched: Watched, tmp_path: Path, whose: str, examples: int
 ) -> None:
     for tenant in ("acme", "other"):
-        administration.create_tenant(tenant)
-        administration.create_credential(tenant, "laptop")
-    with running(administration) as server:
+        watched.create_tenant(tenant)
+        watched.create_credential(tenant, "laptop")
+    with running(watched) as server:
         bound = None if whose == "operator" else "acme"
-        token = administration.create_token("fuzz", tenant_id=bound)
+        token = watched.create_token("fuzz", tenant_id=bound)
         configuration = tmp_path / "schemathesis.toml"
         configuration.write_text(CONFIGURATION + (OWN if bound else ""))
 
@@ -76,7 +76,7 @@ def test_every_answer_is_what_the_document_says(
 
         # It would revoke the token it comes in with.
         statuses = run("--exclude-operation-id", "revokeToken")
-        assert administration.token(token.text) == token.token
+        assert watched.token(token.text) == token.token
         statuses += run("--include-operation-id", "revokeToken")
     assert {200, 201, 400, 401, 404, 405} <= statuses.keys()
     assert statuses[200] + statuses[201] + statuses[204] > 10

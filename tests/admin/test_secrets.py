@@ -14,8 +14,8 @@ from bridge.admin import door
 from bridge.http import failures
 from bridge.telemetry.logs import configure_logs
 from bridge.tenants.api import TenantError
-from tests.admin.memory import MemoryAdministration
 from tests.admin.server import Running, running
+from tests.admin.watched import Watched
 
 GRANT = "12aBcDeFgHiJkLmNoPqRsTuVwXyZ"
 
@@ -38,8 +38,8 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def server(logs: io.StringIO, memory: MemoryAdministration) -> Iterator[Running]:
-    with running(memory) as server:
+def server(logs: io.StringIO, watched: Watched) -> Iterator[Running]:
+    with running(watched) as server:
         yield server
 
 
@@ -138,11 +138,11 @@ def test_no_error_repeats_a_grant_of_a_broken_body(
 def test_what_goes_wrong_deeper_down_repeats_no_grant_either(
     server: Running,
     logs: io.StringIO,
-    memory: MemoryAdministration,
+    watched: Watched,
     error: Exception,
     status: int,
 ) -> None:
-    memory.broken = error
+    watched.broken = error
     reply = server.operator("POST", "/tenants", {"id": "new", "root_grant": f"grant-{GRANT}"})
     assert reply.status == status
     assert GRANT not in reply.body.decode()
@@ -151,9 +151,9 @@ def test_what_goes_wrong_deeper_down_repeats_no_grant_either(
 
 
 def test_what_is_unforeseen_tells_strangers_nothing_and_the_log_where(
-    server: Running, logs: io.StringIO, memory: MemoryAdministration
+    server: Running, logs: io.StringIO, watched: Watched
 ) -> None:
-    memory.broken = RuntimeError("SELECT salt FROM tokens at /var/lib/bridge/state.db")
+    watched.broken = RuntimeError("SELECT salt FROM tokens at /var/lib/bridge/state.db")
     reply = server.operator("GET", "/tenants")
     assert reply.status == 500
     said = json.loads(reply.body)
