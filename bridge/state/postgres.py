@@ -1,4 +1,4 @@
-"""All that is PostgreSQL's own: connections, turns to write, its clock, what its errors mean.
+"""All that is PostgreSQL's own but its connections: URLs, limits, what its errors mean.
 
 Imported only where a ``postgresql://`` URL is used. Time limits are kept twice: by the server,
 which tells what was slow, and by this process, for a server that says nothing at all.
@@ -7,23 +7,20 @@ which tells what was slow, and by this process, for a server that says nothing a
 from __future__ import annotations
 
 import math
-import select
 import time
-from collections.abc import Callable, Generator
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import ConnStatus
 from sqlalchemy.dialects import postgresql as dialect_module
 
 from bridge.state.api import StateError, StateFull, StateUnavailable
 from bridge.state.backend import Cursor
+from bridge.state.postgres_connection import ADVISORY, PostgresConnection, Raw, words
 from bridge.state.schema import ORIGINAL
 from bridge.state.server_clock import ServerClock
 from bridge.state.statements import Statements
-
-SCHEMES = ("postgresql", "postgres")
 
 MOST_READERS = 8
 """Connections that read at once; one more writes. PostgreSQL allows 100 in all by default."""
@@ -37,133 +34,18 @@ _MARGIN = 1.0
 _OLDEST = 140000
 """The first that tells while connecting whether it is a standby."""
 
-_TURN = 7_236_404_189_526_114_305
-"""The key of the advisory lock: any number that nobody else would take."""
+_MIGRATION_SECONDS = 60.0
+"""How long one step of a migration may take, of which each is a statement on a small table."""
 
 _PAUSE = 0.1
 """Seconds between attempts to connect."""
 
 _FULL = "53100"
-_READ_ONLY = "25006"
+_LOCK_TIMEOUT = "55P03"
 
-ADVISORY = f"SELECT pg_advisory_xact_lock({_TURN})"
-"""Waits for the turn to write, which ends with the transaction."""
-
-# READ COMMITTED, for each statement to see what was committed before this turn began. The time is
-# taken when the lock is held: the lock is the row that it is selected from.
-_TIME = "SELECT extract(epoch FROM clock_timestamp())::float8"
-_BEGIN = "; ".join(
-    [
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        f"WITH turn AS MATERIALIZED ({ADVISORY}) {_TIME} FROM turn",
-    ]
-)
 _TABLES = "SELECT tablename::text FROM pg_catalog.pg_tables WHERE schemaname = current_schema()"
 
 DIALECT = dialect_module.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-
-
-class Raw(psycopg.Connection[tuple[Any, ...]]):
-    """A connection of the driver on which no statement lasts longer than ``limit`` seconds."""
-
-    limit = math.inf
-    silent = False
-    """Whether the server said nothing for so long; what it does meanwhile is unknown."""
-
-    def wait(
-        self, gen: Generator[Any, Any, Any], interval: float = 0.0, timeout: float | None = None
-    ) -> Any:
-        """Run what the driver does on the socket, as its own method of this name, but not forever.
-
-        Source of the protocol: psycopg/waiting.py, ``wait_poll``.
-        """
-        limit = self.limit if timeout is None else min(timeout, self.limit)
-        until = time.monotonic() + limit
-        descriptor = self.pgconn.socket
-        poll = select.poll()
-        try:
-            wanted = next(gen)
-            while True:
-                events = (select.POLLIN if wanted & 1 else 0) | (
-                    select.POLLOUT if wanted & 2 else 0
-                )
-                poll.register(descriptor, events)
-                left = until - time.monotonic()
-                found = poll.poll(None if left == math.inf else max(0, math.ceil(left * 1e3)))
-                if not found:
-                    self.silent = True
-                    raise psycopg.OperationalError(f"the server said nothing for {limit:.1f} s")
-                event = found[0][1]
-                ready = (1 if event & ~select.POLLOUT else 0) | (2 if event & ~select.POLLIN else 0)
-                wanted = gen.send(ready & wanted)
-        except StopIteration as end:
-            return end.value
-
-
-class PostgresConnection:
-    """Implements ``bridge.state.backend.Connection``."""
-
-    def __init__(
-        self, raw: Raw, server_clock: ServerClock, clock: Callable[[], float] | None
-    ) -> None:
-        """``clock``: what to take times from in the server's place, for tests."""
-        self._raw = raw
-        self._server_clock = server_clock
-        self._clock = clock
-        self._control = raw.cursor()
-        self.cursor = cast("Cursor", raw.cursor(binary=True))
-
-    @property
-    def info(self) -> psycopg.ConnectionInfo:
-        """What the server said of itself."""
-        return self._raw.info
-
-    @property
-    def lost(self) -> bool:
-        """Whether the server has ended the connection; one that only says nothing is not lost."""
-        return self._raw.pgconn.status == ConnStatus.BAD and not self._raw.silent
-
-    def now(self) -> float:
-        """The server's time, by our own clock's distance to it."""
-        if self._clock is not None:
-            return self._clock()
-        known = self._server_clock.now()
-        return self.measure() if known is None else known
-
-    def measure(self) -> float:
-        """Ask the server for its time, and remember how far our own clock is from it."""
-        start = time.monotonic()
-        rows = self._control.execute(_TIME, prepare=False).fetchall()
-        self._server_clock.learn(rows[0][0], start, time.monotonic(), sure=True)
-        return float(rows[0][0])
-
-    def begin(self) -> float:
-        """Wait for the turn that all processes' writing transactions take, by an advisory lock."""
-        start = time.monotonic()
-        # One message, and so one way there and back.
-        self._control.execute(_BEGIN, prepare=False)
-        self._control.nextset()
-        now = float(self._control.fetchall()[0][0])
-        self._server_clock.learn(now, start, time.monotonic())
-        return now if self._clock is None else self._clock()
-
-    def commit(self) -> None:
-        """Commit; the turn ends when others can see it."""
-        try:
-            self._control.execute("COMMIT", prepare=False)
-        except psycopg.Error as error:
-            if self._raw.silent or self.lost:
-                raise StateUnavailable(
-                    f"the state database did not say whether it committed ({_words(error)}): "
-                    "the outcome is unknown"
-                ) from error
-            raise
-        if self._control.statusmessage != "COMMIT":
-            raise StateUnavailable("the state database took a transaction back")
-
-    def close(self) -> None:
-        """Close it; the server takes back what was not committed."""
-        self._raw.close()
 
 
 class PostgresBackend:
@@ -206,9 +88,12 @@ class PostgresBackend:
 
     def unavailable(self, error: Exception) -> StateUnavailable:
         """The error to raise for one of the driver's."""
-        if getattr(error, "sqlstate", None) == _FULL:
-            return StateFull(f"the disk of the state database is full: {_words(error)}")
-        return StateUnavailable(f"the state database did not answer: {_words(error)}")
+        code = getattr(error, "sqlstate", None)
+        if code == _FULL:
+            return StateFull(f"the disk of the state database is full: {words(error)}")
+        if code == _LOCK_TIMEOUT:
+            return StateUnavailable(f"others wrote to the state database for {self._busy} s")
+        return StateUnavailable(f"the state database did not answer: {words(error)}")
 
     def tables(self, cursor: Cursor) -> set[str]:
         """The tables in the schema where ours are made."""
@@ -221,7 +106,13 @@ class PostgresBackend:
 
         def connect() -> Raw:
             raw = self._connect()
-            raw.execute(f"SET lock_timeout = {math.ceil(self._busy * 1e3)}")
+            raw.limit = _MIGRATION_SECONDS
+            _set(
+                raw,
+                lock_timeout=math.ceil(self._busy * 1e3),
+                idle_in_transaction_session_timeout=math.ceil(_MIGRATION_SECONDS * 1e3),
+            )
+            raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             raw.autocommit = False
             return raw
 
@@ -253,7 +144,7 @@ class PostgresBackend:
                 self._missing_since = min(self._missing_since, now)
                 if now >= self._missing_since + self._busy:
                     raise StateUnavailable(
-                        f"the state database {self} cannot be reached: {_words(error)}"
+                        f"the state database {self} cannot be reached: {words(error)}"
                     ) from error
                 time.sleep(min(_PAUSE, self._busy))
             else:
@@ -263,19 +154,19 @@ class PostgresBackend:
     def _set_limits(self, raw: Raw) -> None:
         raw.limit = self._busy + _MARGIN
         milliseconds = math.ceil(self._busy * 1e3)
-        settings = {
-            "lock_timeout": milliseconds,
-            "statement_timeout": milliseconds + int(_MARGIN * 500),
-            "idle_in_transaction_session_timeout": int(TURN_SECONDS * 1e3),
+        _set(
+            raw,
+            lock_timeout=milliseconds,
+            statement_timeout=milliseconds + int(_MARGIN * 500),
+            idle_in_transaction_session_timeout=int(TURN_SECONDS * 1e3),
             # A lease is safe before the store changes, as with SQLite.
-            "synchronous_commit": "on",
+            synchronous_commit="on",
             # Every question has an index. A plan made while a table was small must use it too,
             # since tables of short-lived rows swell between two runs of autovacuum.
-            "enable_seqscan": "off",
-            "jit": "off",
-            "plan_cache_mode": "force_generic_plan",
-        }
-        raw.execute("; ".join(f"SET {name} = {to}" for name, to in settings.items()), prepare=False)
+            enable_seqscan="off",
+            jit="off",
+            plan_cache_mode="force_generic_plan",
+        )
 
     def _refuse_unfit(self, info: psycopg.ConnectionInfo, tables: set[str]) -> None:
         if info.server_version < _OLDEST:
@@ -291,6 +182,10 @@ class PostgresBackend:
                 f"{self} is some other program's database: name another one, or another schema "
                 "(options=-csearch_path%3DNAME)"
             )
+
+
+def _set(raw: Raw, **settings: object) -> None:
+    raw.execute("; ".join(f"SET {name} = {to}" for name, to in settings.items()), prepare=False)
 
 
 def _parameters(url: str, busy: float) -> dict[str, Any]:
@@ -324,10 +219,3 @@ def _parameters(url: str, busy: float) -> dict[str, Any]:
 def _name(parameters: dict[str, Any]) -> str:
     host = parameters.get("host") or "localhost"
     return f"PostgreSQL {parameters.get('dbname') or parameters.get('user') or ''} at {host}"
-
-
-def _words(error: BaseException) -> str:
-    """What the server said first: what follows may hold values."""
-    diagnostics = getattr(error, "diag", None)
-    message = getattr(diagnostics, "message_primary", None)
-    return str(message or error).strip().split("\n")[0]

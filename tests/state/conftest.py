@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from bridge.state.database import DatabaseState, open_state
-from bridge.state.postgres import ADVISORY
+from bridge.state.postgres_connection import ADVISORY
 from tests.postgres import PostgreSQL
 from tests.tools import require_tool
 
