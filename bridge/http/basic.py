@@ -62,7 +62,7 @@ class Gate(sign_in.Gate[T]):
 
     def __init__(
         self,
-        admit: Callable[[str, str, str], T | None],
+        admit: Callable[[str, str, str], T | sign_in.Opening[T] | None],
         pool: Pool,
         *,
         realm: str,

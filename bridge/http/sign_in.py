@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from bridge.http.errors import Refused
 from bridge.http.failures import Failures, client_of
@@ -40,6 +40,16 @@ class Scheme:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening(Generic[T]):
+    """Somebody is let in, and ``call`` makes what the request may work with.
+
+    For what takes longer than to look at a secret: it holds up nobody else who signs in.
+    """
+
+    call: Callable[[], T]
+
+
+@dataclass(frozen=True, slots=True)
 class _Known(Generic[T]):
     """Whom the gate let in: until when, and what was not yet forgotten then."""
 
@@ -51,8 +61,9 @@ class _Known(Generic[T]):
 class Gate(Generic[T]):
     """Lets requests in, remembering for a few seconds whom it let in.
 
-    ``admit(username, secret, address)`` returns what the request may work with, or None; it runs
-    in a worker thread. Only keyed digests of what clients sent are kept, never a secret.
+    ``admit(username, secret, address)`` returns what the request may work with, an Opening of it,
+    or None; it and the Opening run in worker threads. Only keyed digests of what clients sent are
+    kept, never a secret.
 
     Whoever failed too often waits (``bridge.http.failures``), but never who is remembered, and not
     who was let in before: what proved right once is no guess. It is asked about again all the same.
@@ -60,7 +71,7 @@ class Gate(Generic[T]):
 
     def __init__(
         self,
-        admit: Callable[[str, str, str], T | None],
+        admit: Callable[[str, str, str], T | Opening[T] | None],
         pool: Pool,
         scheme: Scheme,
         *,
@@ -99,9 +110,7 @@ class Gate(Generic[T]):
         """
         if authorization is None:
             raise self._refusal(self._scheme.unasked)
-        digest = hashlib.blake2b(
-            authorization.encode("utf-8", "surrogateescape"), digest_size=16, key=self._key
-        ).digest()
+        digest = self._digest(authorization)
         generation = self._generation
         known = self._known.get(digest)
         if known is not None and known.until > self._clock() and known.generation is generation:
@@ -110,36 +119,45 @@ class Gate(Generic[T]):
         if sent is None:
             raise self._refusal(self._scheme.failed)
         username, secret = sent
-        client = client_of(address)
-        if digest in self._proven:
-            admitted = await self._pool.run(lambda: self._admit(username, secret, address))
-            self._count(admitted, client, username)
+        # Not of the header, of which one secret has many forms: they would push others' out.
+        proof = self._digest(f"{username}\0{secret}")
+        if proof in self._proven:
+            admitted = await self._look(username, secret, address, proof)
         else:
-            async with self._line.turn(client, username):
-                admitted = await self._pool.run(lambda: self._admit(username, secret, address))
-                # Counted before the next one's turn, which goes by it.
-                self._count(admitted, client, username)
+            async with self._line.turn(client_of(address), username):
+                admitted = await self._look(username, secret, address, proof)
         if admitted is None:
             self._known.pop(digest, None)
-            self._proven.pop(digest, None)
             raise self._refusal(self._scheme.failed)
-        self._remember(digest, _Known(self._clock() + REMEMBERED, generation, admitted))
-        return admitted
-
-    def _count(self, admitted: T | None, client: bytes, username: str) -> None:
-        if admitted is None:
-            self._failures.add(client, username)
+        if isinstance(admitted, Opening):
+            value: T = await self._pool.run(admitted.call)
         else:
-            self._failures.succeeded(client, username)
-
-    def _remember(self, digest: bytes, known: _Known[T]) -> None:
+            value = cast("T", admitted)
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[digest] = known
-        self._proven[digest] = None
-        self._proven.move_to_end(digest)
+        self._known[digest] = _Known(self._clock() + REMEMBERED, generation, value)
+        return value
+
+    async def _look(
+        self, username: str, secret: str, address: str, proof: bytes
+    ) -> T | Opening[T] | None:
+        """Look at a secret, and count what came of it: the next one's turn goes by that."""
+        admitted = await self._pool.run(lambda: self._admit(username, secret, address))
+        if admitted is None:
+            self._failures.add(client_of(address), username)
+            self._proven.pop(proof, None)
+            return None
+        self._failures.succeeded(client_of(address), username)
+        self._proven[proof] = None
+        self._proven.move_to_end(proof)
         if len(self._proven) > _MOST_REMEMBERED:
             self._proven.popitem(last=False)
+        return admitted
+
+    def _digest(self, text: str) -> bytes:
+        return hashlib.blake2b(
+            text.encode("utf-8", "surrogateescape"), digest_size=16, key=self._key
+        ).digest()
 
     def _refusal(self, challenge: str) -> Refused:
         return Refused(401, self._scheme.message, headers={"WWW-Authenticate": challenge})

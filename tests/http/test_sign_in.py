@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from bridge.http import sign_in
 from bridge.http.basic import Gate
 from bridge.http.bearer import TokenGate, parse_bearer
 from bridge.http.errors import Overloaded, Refused
 from bridge.http.failures import FREE_BY_ADDRESS, FREE_BY_NAME
 from bridge.http.line import AT_ONCE
 from bridge.http.pool import Pool
-from bridge.http.sign_in import REMEMBERED
+from bridge.http.sign_in import REMEMBERED, Opening
 
 
 def basic(user: str, secret: str = "right") -> str:
@@ -226,6 +227,59 @@ async def test_what_goes_wrong_in_the_house_is_no_failed_sign_in(pool: Pool, tim
     down = False
     assert await gate.enter(basic("alice"), "::1") == "alice"
     assert time.slept == []
+
+
+async def test_opening_holds_up_nobody_who_signs_in(pool: Pool) -> None:
+    opened = threading.Event()
+
+    def admit(username: str, secret: str, address: str) -> Opening[str] | None:
+        def call() -> str:
+            opened.wait(10)
+            return username
+
+        return Opening(call) if secret == "right" else None
+
+    gate: Gate[str] = Gate(admit, pool, realm="r")
+    slow = [asyncio.create_task(gate.enter(basic(f"user{n}"), "::1")) for n in range(2 * AT_ONCE)]
+    await until(lambda: gate.waiting == 0 and pool.outstanding == 2 * AT_ONCE)
+    await fails(gate, 1)  # looked at, though so many are being opened
+    opened.set()
+    assert len(await asyncio.gather(*slow)) == 2 * AT_ONCE
+    assert await gate.enter(basic("user0"), "::1") == "user0"
+
+
+async def test_what_cannot_be_opened_is_neither_remembered_nor_a_failed_sign_in(
+    pool: Pool, time: Time
+) -> None:
+    away = [True]
+
+    def call() -> str:
+        if away:
+            raise OSError("the store is away")
+        return "opened"
+
+    gate: Gate[str] = Gate(lambda *_: Opening(call), pool, realm="r", clock=time, sleep=time.sleep)
+    for _ in range(2 * FREE_BY_NAME):
+        with pytest.raises(OSError, match="away"):
+            await gate.enter(basic("alice"), "::1")
+    away.clear()
+    assert await gate.enter(basic("alice"), "::1") == "opened"
+    assert time.slept == []
+
+
+async def test_the_many_forms_of_one_header_push_nobody_out(
+    gate: Gate[str], time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in, "_MOST_REMEMBERED", 10)
+    assert await gate.enter(basic("bob"), "::1") == "bob"
+    for blanks in range(1, 30):
+        assert await gate.enter(basic("eve").replace(" ", " " * blanks), "::1") == "eve"
+    await fails(gate, FREE_BY_NAME + 1, "bob")
+    time.slept.clear()
+    time.now += 2 * REMEMBERED
+    assert await gate.enter(basic("bob"), "::1") == "bob"
+    assert time.slept == []
+    assert len(gate._known) <= 10
 
 
 async def test_forget_holds_from_the_next_request_on(gate: Gate[str], house: House) -> None:
