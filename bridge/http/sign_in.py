@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from bridge.http.errors import Refused
 from bridge.http.failures import Failures, client_of
@@ -120,7 +120,7 @@ class Gate(Generic[T]):
             raise self._refusal(self._scheme.failed)
         username, secret = sent
         # Not of the header, of which one secret has many forms: they would push others' out.
-        proof = self._digest(f"{username}\0{secret}")
+        proof = self._digest(f"{username}:{secret}")
         if proof in self._proven:
             admitted = await self._look(username, secret, address, proof)
         else:
@@ -132,7 +132,7 @@ class Gate(Generic[T]):
         if isinstance(admitted, Opening):
             value: T = await self._pool.run(admitted.call)
         else:
-            value = cast("T", admitted)
+            value = admitted
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         self._known[digest] = _Known(self._clock() + REMEMBERED, generation, value)
