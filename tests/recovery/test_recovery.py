@@ -132,6 +132,14 @@ def test_an_interrupted_recovery_goes_on_where_it_was(on_local: Lost) -> None:
     assert (on_local.target / "file 3").stat().st_ino == kept.st_ino
 
 
+def test_a_file_of_two_segments_comes_back_from_storj(on_storj: Lost) -> None:
+    content = os.urandom(1 << 20) * 65
+    on_storj.scene.put("large", body=content)
+    ended, _ = on_storj.recover()
+    assert (ended.code, ended.errors) == (0, "")
+    assert (on_storj.target / "large").read_bytes() == content
+
+
 def test_one_file_opens_by_hand_on_storj(on_storj: Lost) -> None:
     on_storj.scene.put("plan", body=b"at dawn")
     listed = on_storj.person.run(
