@@ -171,19 +171,18 @@ class ConfinedTree:
         mtime: float | None = None,
         guard: Guard = no_guard,
     ) -> Entry:
-        """See ``FileTree.set_properties``. Needs WRITE."""
+        """See ``FileTree.set_properties``. Needs WRITE, and READ or LIST, as Storj asks for it."""
         require(self.rights, Right.WRITE)
+        self._require_properties()
         self._refuse_root(path)
-        entry = self._tree.set_properties(
+        return self._tree.set_properties(
             self._below(path), set=set, remove=remove, mtime=mtime, guard=guard
         )
-        return entry if self._sees_properties else replace(entry, properties={})
 
     @_as_seen
     def properties(self, path: Path) -> Mapping[str, str]:
         """See ``FileTree.properties``. Needs READ or LIST."""
-        if not self._sees_properties:
-            raise errors.NotAllowed("this credential may neither read nor list")
+        self._require_properties()
         self._require_root(path)
         return {} if path.is_root else self._tree.properties(self._below(path))
 
@@ -203,6 +202,10 @@ class ConfinedTree:
                 require(self.rights, Right.DELETE)
 
         return both
+
+    def _require_properties(self) -> None:
+        if not self._sees_properties:
+            raise errors.NotAllowed("this credential may neither read nor list")
 
     @property
     def _sees_properties(self) -> bool:

@@ -59,10 +59,6 @@ METHODS: dict[str, tuple[Callable[[FileTree], object], Right]] = {
         lambda tree: tree.copy(path("/d"), path("/e"), overwrite=True),
         READ | WRITE | DELETE,
     ),
-    "set properties": (
-        lambda tree: tree.set_properties(path("/f"), set={"{x:}a": "<a/>"}),
-        WRITE,
-    ),
     "usage": (lambda tree: tree.usage(), LIST),
 }
 
@@ -71,6 +67,10 @@ EVERY_RIGHT = [
     for count in range(1, 5)
     for chosen in itertools.combinations((READ, WRITE, LIST, DELETE), count)
 ]
+
+
+def named(rights: Right) -> str:
+    return str(rights.name)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def root(request: pytest.FixtureRequest) -> Path:
     return folder_path(request.param)
 
 
-@pytest.mark.parametrize("rights", EVERY_RIGHT, ids=str)
+@pytest.mark.parametrize("rights", EVERY_RIGHT, ids=named)
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_needs_its_rights_and_no_others(
     tenant: FileTree, root: Path, method: str, rights: Right
@@ -105,7 +105,21 @@ def test_each_method_needs_its_rights_and_no_others(
     assert snapshot(tenant) == before
 
 
-@pytest.mark.parametrize("rights", EVERY_RIGHT, ids=str)
+@pytest.mark.parametrize("rights", EVERY_RIGHT, ids=named)
+def test_properties_are_set_by_who_may_write_and_see_them(
+    tenant: FileTree, root: Path, rights: Right
+) -> None:
+    tree = ConfinedTree(tenant, rights, root)
+    changed = {"{x:}a": "<a/>"}
+    if WRITE in rights and rights & (READ | LIST):
+        assert tree.set_properties(path("/f"), set=changed).properties == changed
+        return
+    with pytest.raises(NotAllowed):
+        tree.set_properties(path("/f"), set=changed)
+    assert ConfinedTree(tenant, ALL_RIGHTS, root).properties(path("/f")) == {}
+
+
+@pytest.mark.parametrize("rights", EVERY_RIGHT, ids=named)
 def test_any_right_lets_one_look_but_properties_need_reading_or_listing(
     tenant: FileTree, root: Path, rights: Right
 ) -> None:
@@ -313,7 +327,11 @@ class _Failing:
 @pytest.mark.parametrize("kind", ERRORS)
 def test_no_error_tells_where_a_folder_lies(kind: type[FileError]) -> None:
     tree = ConfinedTree(_Failing(kind), ALL_RIGHTS, folder_path("/a/b"))  # type: ignore[arg-type]
-    for act, _ in METHODS.values():
+    acts = [act for act, _ in METHODS.values()]
+    acts.append(lambda tree: tree.set_properties(path("/f"), set={}))
+    acts.append(lambda tree: tree.properties(path("/f")))
+    acts.append(lambda tree: tree.stat(path("/f")))
+    for act in acts:
         with pytest.raises(kind) as raised:
             act(tree)
         assert type(raised.value) is kind
