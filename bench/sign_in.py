@@ -1,7 +1,8 @@
 """``python -m bench.sign_in``: what a sign-in takes, alone and beside thousands that fail.
 
-Against a demo of its own. One client signs in for the first time and again, by OPTIONS, which does
-nothing else; another process fails from another address as fast as it is answered.
+Against a demo of its own. One client signs in so that its secret is looked at, and again while it is
+remembered, by OPTIONS, which does nothing else; another process fails from another address as fast
+as it is answered.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ _numbers = itertools.count()
 
 
 class Times(NamedTuple):
-    """Milliseconds of requests that sign in for the first time, and of those remembered."""
+    """Milliseconds of requests whose secret is looked at, and of those that are remembered."""
 
-    first: list[float]
+    looked_at: list[float]
     remembered: list[float]
 
     def lines(self) -> Iterator[str]:

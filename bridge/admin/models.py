@@ -267,7 +267,7 @@ class TenantUsage(Output):
 
 
 class Fault(Output):
-    """One thing that is wrong with a request. ``at``: a JSON Pointer, or a parameter's name."""
+    """One thing that is wrong. ``at``: a JSON Pointer into the body, or a parameter as one."""
 
     at: str
     message: str
