@@ -1,8 +1,8 @@
 """``python -m bench.sign_in``: what a sign-in takes, alone and beside thousands that fail.
 
-Against a demo of its own. One client signs in so that its secret is looked at, and again while it is
-remembered, by OPTIONS, which does nothing else; another process fails from another address as fast
-as it is answered.
+Against a demo of its own. One client signs in so that its secret is looked at, and again while it
+is remembered, by OPTIONS, which does nothing else; another process fails from another address as
+fast as it is answered.
 """
 
 from __future__ import annotations
