@@ -179,7 +179,7 @@ class Services(Closing):
             administration.make_folder = tenants.make_folder
             identity = None
             if settings.tenant is not None:
-                kept = ConfiguredTenant(administration.records, storage, keks, settings.tenant.id)
+                kept = ConfiguredTenant(administration, storage, keks, settings.tenant.id)
                 identity = kept.keep(secret_of(settings), create=create)
                 tenants.tenant(settings.tenant.id)  # what does not open is told at the start
             return cls(

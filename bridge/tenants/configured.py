@@ -14,8 +14,9 @@ from dataclasses import replace
 from bridge.crypto.keyring import Kek
 from bridge.store.api import ObjectStore
 from bridge.tenants.api import ALL_RIGHTS, AlreadyThere, Credential, NoSuchTenant, Status, Tenant
-from bridge.tenants.records import CredentialRow, Records, TenantRow
+from bridge.tenants.records import CredentialRow, TenantRow
 from bridge.tenants.recover import Recovery
+from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import digest_of, is_secret
 from bridge.tenants.storage import Storage
 from bridge.tenants.vault import Keyrings
@@ -25,9 +26,10 @@ class ConfiguredTenant:
     """Keeps one tenant as it is declared."""
 
     def __init__(
-        self, records: Records, storage: Storage, keks: tuple[Kek, ...], tenant_id: str
+        self, service: TenantService, storage: Storage, keks: tuple[Kek, ...], tenant_id: str
     ) -> None:
-        self._records = records
+        self._service = service
+        self._records = service.records
         self._storage = storage
         self._keks = keks
         self._id = tenant_id
@@ -69,11 +71,12 @@ class ConfiguredTenant:
 
     def _keep_credential(self, tenant: Tenant, secret: str) -> None:
         found = self._records.sign_in(self._id, "")
+        if found is not None and is_secret(secret, found[1].digest):
+            return
         if found is None:
             credential = Credential(tenant, "", ALL_RIGHTS, "/", time.time())
-            try:
+            with suppress(AlreadyThere):  # another process did the same just now
                 self._records.add_credential(CredentialRow(credential, digest_of(secret)))
-            except AlreadyThere:
-                self._keep_credential(tenant, secret)
-        elif not is_secret(secret, found[1].digest):
+        else:
             self._records.set_secret(self._id, "", digest_of(secret))
+        self._service.keep_copy(self._id)

@@ -28,7 +28,13 @@ from bridge.files.vault_tree import VaultTree
 from bridge.state.api import Locks, State, StateError
 from bridge.store.api import Forbidden, ObjectStore, StoreError
 from bridge.store.storj.refusals import GrantError
-from bridge.tenants.api import Credential, NoSuchCredential, Tenant, TenantError
+from bridge.tenants.api import (
+    Credential,
+    NoSuchCredential,
+    NoSuchTenant,
+    Tenant,
+    TenantError,
+)
 from bridge.tenants.confined import ConfinedLocks, ConfinedTree, folder_path
 from bridge.tenants.metered import MeteredTree
 from bridge.tenants.records import Records, TenantRow
@@ -264,7 +270,7 @@ class OpenTenants:
     def close(self) -> None:
         """Tell the database what each has used, and close them all."""
         for opened in self:
-            with suppress(StateError):
+            with suppress(StateError, NoSuchTenant):
                 opened.usage.flush()
             for _, store in opened.views.values():
                 store.close()

@@ -54,7 +54,11 @@ class Recovery:
 
         Raises StoreError when they cannot be listed, StateError.
         """
+        known = {row.tenant.id for row in self._records.tenants()}
         for tenant_id in tenant_ids(store) if wanted is None else wanted:
+            if tenant_id in known:
+                yield Found(tenant_id, known=True)
+                continue
             try:
                 yield self._bring_back(store, tenant_id)
             except AlreadyThere:
