@@ -127,8 +127,7 @@ class Export:
     def _write_folder(self, folder: _Folder, pool: ThreadPoolExecutor) -> Iterator[_Folder]:
         """Have the files in a folder written; the folders in it."""
         names = self._target.names()
-        nodes = [node for _info, node in self._survey.entries(folder.directory)]
-        for node in sorted(nodes, key=lambda node: node.norm):  # the same names each time
+        for _info, node in self._survey.entries(folder.directory):
             path = folder.path.child(node.entry.name)
             if node.record is None:
                 self._note(path, "left out: damaged, its record does not open")

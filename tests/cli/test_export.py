@@ -6,13 +6,18 @@ import json
 import os
 import pty
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bridge.cli import main
 from tests.cli.service import Configured, ask, authorization, wait_until
 from tests.processes import bridge_command, clean_environment, run_bridge
+
+command_module = sys.modules["bridge.cli.export"]
 
 
 @pytest.fixture
@@ -111,6 +116,19 @@ def test_a_killed_export_leaves_whole_files_and_goes_on(
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["skipped"] >= len(written)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == content
+
+
+def test_elsewhere_it_says_how_far_it_is_by_lines_of_json(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(configured, {"a.txt": b"one", "b.txt": b"two"})
+    monkeypatch.setattr(command_module, "_EVERY", 0.0)
+    ended = CliRunner().invoke(main, command(configured, tmp_path / "target"))
+    assert ended.exit_code == 0
+    assert [json.loads(line) for line in ended.stderr.splitlines()] == [
+        {"event": "exporting", "files": files, "skipped": 0, "folders": 0, "bytes": 3 * files}
+        for files in (1, 2)
+    ]
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(configured: Configured, tmp_path: Path) -> None:

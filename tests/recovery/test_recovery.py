@@ -102,7 +102,7 @@ def test_the_whole_tree_comes_back_as_webdav_shows_it(lost: Lost) -> None:
     for names, seen in found.items():
         if not seen.digest:
             assert seen.mtime <= shown[names].mtime
-    (removed,) = re.findall(r"^left out, deleted or lost: (\S+)", ended.output, re.MULTILINE)
+    (removed,) = re.findall(r"^left out, deleted or lost: \['([^']+)'", ended.output, re.MULTILINE)
     again, other = lost.recover(folder=removed)
     assert (again.code, again.errors) == (0, "")
     assert {names: bool(seen.digest) for names, seen in other.items() if names not in found} == {
@@ -194,8 +194,8 @@ def test_what_is_damaged_is_listed_and_the_rest_comes_back(on_local: Lost) -> No
     for name in ("altered", "cut", "longer", "without body"):
         assert any(f"{name}' is not restored" in line for line in told), name
     entry = unknown.removeprefix(f"{TENANT}/")
-    assert any(line.startswith(f"{entry} in ") and "does not open" in line for line in told)
-    (folder,) = re.findall(r"^linked nowhere: folder (\S+)$", ended.errors, re.MULTILINE)
+    assert any(line.startswith(f"{entry!r} in ") and "does not open" in line for line in told)
+    (folder,) = re.findall(r"^linked nowhere: folder '(\S+)'$", ended.errors, re.MULTILINE)
     assert len(told) == 6
     shutil.rmtree(on_local.target)
     ended, found = on_local.recover(folder=folder)
