@@ -1,25 +1,33 @@
-"""A process that rotates a tenant's root key, and one that reads: ``python -m`` with what to do.
+"""Processes that rotate keys, and one that reads: ``python -m`` with what to do.
 
 ``rotate <folder>`` says each step on a line of its own as it comes, and exits with 3 when another
-process rotates. ``read <folder>`` reads everything again and again until its input ends.
+process rotates. ``kek <folder>`` and ``new-kek <folder>`` make one of two keys the operator's.
+``read <folder>`` reads everything again and again until its input ends.
 """
 
 from __future__ import annotations
 
 import select
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from bridge.crypto.keyring import Kek
 from bridge.files.errors import Busy, FileError, NoSuchFile
 from bridge.files.path import Path as TreePath
 from bridge.files.resealer import Tally
 from bridge.files.vault_tree import VaultTree
-from bridge.tenants.rotation import Margins, RotationError, Step
+from bridge.tenants.rotation import Margins, RotationError, Step, rotate_kek
 from tests.files.script import read
-from tests.tenants.rotating import process
+from tests.tenants.ledgers import FileSecrets
+from tests.tenants.rotating import KEK, NEW_KEK, TENANT, process
 
 LEASE = 9.0
 """Seconds that a lease outlives who was killed; a change may take some 5 less."""
+
+KEK_LEASE = 2.0
+"""The same for who rotates the operator's key, which takes a moment."""
 
 PATIENCE = 0.5
 
@@ -40,6 +48,19 @@ def rotate(folder: Path) -> int:
         print("OPEN", flush=True)
         try:
             found.rotation(margins=MARGINS, quiet=QUIET, progress=say).run()
+        except RotationError as error:
+            print(error, flush=True)
+            return OTHER_ROTATES
+    return 0
+
+
+def make_first(keks: tuple[Kek, ...], folder: Path) -> int:
+    secrets = FileSecrets(folder / "secrets.db").all
+    with process(folder, keks=keks, patience=PATIENCE, ttl=KEK_LEASE) as found:
+        print("OPEN", flush=True)
+        state = found.vault.state
+        try:
+            rotate_kek(found.keyrings, found.ledger, keks, TENANT, secrets, state)
         except RotationError as error:
             print(error, flush=True)
             return OTHER_ROTATES
@@ -83,4 +104,10 @@ def _read_below(tree: VaultTree, folder: TreePath) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit({"rotate": rotate, "read": read_all}[sys.argv[1]](Path(sys.argv[2])))
+    programs: dict[str, Callable[[Path], int]] = {
+        "rotate": rotate,
+        "kek": partial(make_first, (KEK, NEW_KEK)),
+        "new-kek": partial(make_first, (NEW_KEK, KEK)),
+        "read": read_all,
+    }
+    sys.exit(programs[sys.argv[1]](Path(sys.argv[2])))

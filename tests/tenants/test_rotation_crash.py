@@ -19,13 +19,15 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from bridge.crypto.secrets import open_secret, seal_secret
 from bridge.files.errors import FileError
 from bridge.files.path import Path
 from bridge.files.vault_tree import VaultTree
 from bridge.tenants.rotation import Step
 from tests.files.script import read, write
 from tests.processes import clean_environment
-from tests.tenants.rotating import Process, process, recovered_kids
+from tests.tenants.ledgers import FileSecrets
+from tests.tenants.rotating import KEK, NEW_KEK, TENANT, Process, process, recovered_kids
 from tests.tenants.rotator import LEASE, MARGINS, OTHER_ROTATES, PATIENCE
 
 WRITERS = 4
@@ -188,10 +190,10 @@ def killed(folder: FilePath, step: Step, delay: float) -> None:
     assert program.returncode in (0, -signal.SIGKILL)
 
 
-def ended(folder: FilePath) -> None:
+def ended(folder: FilePath, what: str = "rotate") -> None:
     """Rotate to the end, once the lease of who was killed has run out."""
     for _ in range(_TRIES):
-        with started("rotate", folder=folder) as program:
+        with started(what, folder=folder) as program:
             said, _ = program.communicate(timeout=120)
         if program.returncode == 0:
             return
@@ -256,3 +258,47 @@ def told_by(reader: subprocess.Popen[str]) -> list[int]:
     output, _ = reader.communicate(input="", timeout=60)
     assert reader.returncode == 0
     return [int(word) for word in output.split()]
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(4, marks=pytest.mark.timeout(300)),
+        pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_no_file_and_no_secret_is_lost_to_a_rotation_of_the_operator_s_key(
+    rounds: int, tmp_path: FilePath
+) -> None:
+    seed = os.environ.get("KILL_SEED") or secrets.token_hex(4)
+    print(f"KILL_SEED={seed}")
+    chance = random.Random(seed)
+    kept = FileSecrets(tmp_path / "secrets.db")
+    for number in range(50):
+        kept.add(f"{number}", seal_secret(KEK, f"{number}", TENANT, b"%d" % number))
+    with process(tmp_path, create=True):
+        pass
+    both = (KEK, NEW_KEK)
+    with process(tmp_path, keks=both, patience=PATIENCE, ttl=LEASE) as made:
+        workers = [
+            Worker(made.tree, f"worker {number}", random.Random(f"{seed}/{number}"))
+            for number in range(WRITERS)
+        ]
+        for number in range(rounds):
+            to, kek = (("new-kek", NEW_KEK), ("kek", KEK))[number % 2]
+            load = Load(workers)
+            try:
+                with started(to, folder=tmp_path) as program:
+                    time.sleep(chance.uniform(0.0, 0.3))
+                    program.kill()
+                ended(tmp_path, to)
+            finally:
+                load.stop()
+            with process(tmp_path, keks=(kek,)) as fresh:
+                assert set(fresh.problems(repair=True)) <= LEFT_BEHIND
+                for worker in workers:
+                    worker.check(fresh.tree)
+                assert fresh.ledger.read() == fresh.keyrings.newest_sealed()
+            for secret in kept.all():
+                plain = open_secret((kek,), secret.purpose, TENANT, secret.sealed)
+                assert plain == secret.purpose.encode()
