@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,9 @@ AT_ONCE = 32
 AT_ONCE_BOUND = 4
 """How many of them with tokens of one tenant, so that none can keep the operator out."""
 
+CHANGES_AT_ONCE = 8
+"""How many of all change something: these may wait for a store, each in a worker thread."""
+
 _SAFE = frozenset({"GET", "HEAD"})
 
 _HEADERS = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -80,6 +84,7 @@ class AdminDoor:
         self._document = document()
         self._lasting: Lasting[Answer] = Lasting()
         self._running: Counter[str | None] = Counter()
+        self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
         self.gate: TokenGate[Token] = TokenGate(
             administration.token, workers.quick, realm=realm, waiting=limits.connections // 4
         )
@@ -163,8 +168,6 @@ class AdminDoor:
         with self._place(token):
             answer = await self._perform(route, asked, values)
         call.tenant = call.tenant or answer.tenant
-        if route.method != "GET":
-            self.gate.forget()  # a token may be gone, or its tenant
         return answer
 
     @contextmanager
@@ -182,14 +185,33 @@ class AdminDoor:
                 del running[token.tenant]
 
     async def _perform(self, route: Route[Any], asked: Asked, sent: object) -> Answer:
-        call = partial(route.perform, self._administration, asked, sent)
+        # Among the short calls, so that a revocation never waits behind the copies of clients.
+        run = partial(
+            self._workers.quick.run, partial(route.perform, self._administration, asked, sent)
+        )
         if route.method == "GET":
-            return await self._workers.quick.run(call)
-        if not route.lasting:
-            return await self._workers.patient.run(call)
-        key = route.name, asked.tenant, repr(sent)
-        run = partial(self._workers.patient.run, call, begun=True)
-        return await self._lasting.join(key, run) or Answer(202)
+            return await run()
+        try:
+            if route.lasting:
+                key = route.name, asked.tenant, repr(sent)
+                return await self._lasting.join(key, partial(run, begun=True)) or Answer(202)
+            async with self._change():
+                return await run()
+        finally:
+            self.gate.forget()  # a token may be gone, or its tenant
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """One of the changes that there may be; raises Overloaded after the wait."""
+        try:
+            async with asyncio.timeout(self._limits.wait):
+                await self._changes.acquire()
+        except TimeoutError:
+            raise Overloaded from None
+        try:
+            yield
+        finally:
+            self._changes.release()
 
     def _say(self, call: _Call, status: int, seconds: float) -> None:
         request = call.request

@@ -15,7 +15,7 @@ PATIENCE = 10.0
 """Seconds that an answer waits for the end of such a call."""
 
 AT_ONCE = 2
-"""How many of them run at once: they hold threads that copies need too."""
+"""How many of them run at once: each holds a worker thread."""
 
 
 class Lasting(Generic[A]):

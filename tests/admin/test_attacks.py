@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from bridge.admin.door import CHANGES_AT_ONCE
 from bridge.admin.reading import BODY
 from bridge.admin.routes import ROUTES
 from tests.admin.server import ROOT, Running, running
@@ -410,10 +412,8 @@ def test_a_tenant_that_asks_much_leaves_room_for_the_operator(
     watched: Watched,
 ) -> None:
     """Counted by what runs at once; see also AT_ONCE_BOUND."""
-    from threading import Event, Thread  # noqa: PLC0415
-
     watched.create_tenant(OWN)
-    held, go = Event(), Event()
+    held, go = threading.Event(), threading.Event()
     credentials = watched.credentials
 
     def slow(tenant_id: str) -> object:
@@ -429,7 +429,7 @@ def test_a_tenant_that_asks_much_leaves_room_for_the_operator(
         def ask() -> None:
             statuses.append(bound("GET", f"/tenants/{OWN}/credentials").status)
 
-        threads = [Thread(target=ask) for _ in range(12)]
+        threads = [threading.Thread(target=ask) for _ in range(12)]
         for thread in threads:
             thread.start()
         assert held.wait(20)
@@ -440,6 +440,42 @@ def test_a_tenant_that_asks_much_leaves_room_for_the_operator(
         for thread in threads:
             thread.join(20)
     assert sorted(statuses) == [200] * 4 + [503] * 8
+
+
+def test_changes_that_hang_leave_workers_for_everything_else(watched: Watched) -> None:
+    watched.create_tenant(OWN)
+    running_now, most, statuses = 0, 0, []
+    go, lock = threading.Event(), threading.Lock()
+
+    def slow(tenant_id: str) -> object:
+        nonlocal running_now, most
+        with lock:
+            running_now += 1
+            most = max(most, running_now)
+        go.wait(20)
+        with lock:
+            running_now -= 1
+        return watched.service.suspend(tenant_id)
+
+    watched.replace("suspend", slow)
+    with running(watched) as server:
+
+        def ask() -> None:
+            statuses.append(server.operator("POST", f"/tenants/{OWN}/suspend").status)
+
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        limit = time.monotonic() + 20
+        while running_now < CHANGES_AT_ONCE and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert server.operator("GET", "/tenants").status == 200
+        assert running_now == CHANGES_AT_ONCE
+        go.set()
+        for thread in threads:
+            thread.join(20)
+    assert statuses == [200] * 20
+    assert most == CHANGES_AT_ONCE
 
 
 def test_proxies_say_who_asks_only_where_they_are_trusted(watched: Watched) -> None:
