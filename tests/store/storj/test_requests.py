@@ -39,6 +39,11 @@ SETS = [
     for rights in combinations((READ, WRITE, LIST, DELETE), size)
 ]
 
+USUAL = (READ | LIST, WRITE, READ | WRITE, DELETE | LIST, READ | WRITE | LIST, ALL_RIGHTS)
+"""What credentials are made for: readers, drop boxes, those who may not delete."""
+
+TRIED = [pytest.param(rights, marks=() if rights in USUAL else pytest.mark.long) for rights in SETS]
+
 SMALL, LONG = b"content", b"l" * (3 << 20)
 MANY = {f"{{urn:x}}p{number}": "v" * 500 for number in range(20)}
 """More properties than a record holds."""
@@ -215,7 +220,7 @@ def _outcome(request: Request, tree: FileTree, at: Path) -> type[FileError] | No
     return None
 
 
-@pytest.mark.parametrize("rights", SETS, ids=str)
+@pytest.mark.parametrize("rights", TRIED, ids=str)
 def test_the_bridge_refuses_what_rights_do_not_carry_and_storj_does_the_rest(
     house: House, rights: Right
 ) -> None:
@@ -234,7 +239,7 @@ def test_the_bridge_refuses_what_rights_do_not_carry_and_storj_does_the_rest(
     assert wrong == []
 
 
-@pytest.mark.parametrize("rights", [rights for rights in SETS if rights != ALL_RIGHTS], ids=str)
+@pytest.mark.parametrize("rights", TRIED, ids=str)
 def test_without_the_bridges_check_the_satellite_refuses(house: House, rights: Right) -> None:
     wrong = []
     owner = house.fresh()
