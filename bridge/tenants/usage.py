@@ -154,6 +154,22 @@ class Ledger:
         """Whether something has changed of which no delta tells: ``count`` should run soon."""
         return self._to_be_counted
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is coming, and nothing is left to tell: it may be dropped, and read anew.
+
+        Of two ledgers of one tenant, neither knows what is reserved in the other.
+        """
+        with self._lock:
+            unsent = self._unsent
+            return not (
+                self._reserved
+                or self._to_be_counted
+                or unsent.days
+                or any(unsent.change)
+                or any(self._sending)
+            )
+
     def reserve(self) -> Reservation:
         """Room for what comes, which grows from nothing."""
         return Reservation(self)

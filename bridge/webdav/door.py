@@ -22,6 +22,7 @@ from bridge.http.limits import Limits
 from bridge.http.origin import Origins, PublicURL
 from bridge.http.pool import Workers
 from bridge.state.api import LeaseBusy, Locks, StateError
+from bridge.tenants.api import ALL_RIGHTS, Right
 from bridge.webdav.call import Call, Settings, Tools
 from bridge.webdav.delete import delete
 from bridge.webdav.deviations import status_for
@@ -34,7 +35,7 @@ from bridge.webdav.options import METHODS, options
 from bridge.webdav.propfind import propfind, propfind_above
 from bridge.webdav.proppatch import proppatch
 from bridge.webdav.put import put
-from bridge.webdav.share import Quota, Share
+from bridge.webdav.share import Quota, Share, no_quota
 from bridge.webdav.transfer import copy, move
 
 C = TypeVar("C", bound=Credential)
@@ -80,8 +81,9 @@ class Served:
 class WebDAVDoor(Generic[C]):
     """A WebDAV service over one FileTree for each credential.
 
-    ``tree_for``, ``locks_for`` and ``quota_for`` are called in worker threads, at most every few
-    seconds for each signed-in client; the first two must give trees and locks of the same tenant.
+    ``tree_for``, ``locks_for``, ``quota_for`` and ``rights_for`` are called in worker threads, at
+    most every few seconds for each signed-in client; the first two must give trees and locks of the
+    same tenant, which hold the client to what the last one only lets it be told.
     Give ``handle`` to ``bridge.http.server.Server``, alone or behind a dispatcher by path (not
     to an aiohttp Application, which would send 100 Continue too early). Made and used in one event
     loop; ``workers`` are closed by their owner, after the server has shut down.
@@ -94,6 +96,7 @@ class WebDAVDoor(Generic[C]):
         tree_for: Callable[[C], FileTree],
         locks_for: Callable[[C], Locks],
         quota_for: Callable[[C], Quota] | None = None,
+        rights_for: Callable[[C], Right] | None = None,
         workers: Workers,
         limits: Limits,
         settings: Settings | None = None,
@@ -107,6 +110,7 @@ class WebDAVDoor(Generic[C]):
         self._tree_for = tree_for
         self._locks_for = locks_for
         self._quota_for = quota_for
+        self._rights_for = rights_for
         public = PublicURL.parse(public_url) if public_url else None
         self._origins = Origins(proxies, public)
         self._tools = Tools(
@@ -166,10 +170,14 @@ class WebDAVDoor(Generic[C]):
         if credential is None:
             return None
         tree, locks = self._tree_for(credential), self._locks_for(credential)
-        quota_for = self._quota_for
-        if quota_for is None:
-            return Share(tree, locks, credential.name)
-        return Share(tree, locks, credential.name, lambda: quota_for(credential))
+        quota_for, rights_for = self._quota_for, self._rights_for
+        return Share(
+            tree,
+            locks,
+            credential.name,
+            no_quota if quota_for is None else lambda: quota_for(credential),
+            ALL_RIGHTS if rights_for is None else rights_for(credential),
+        )
 
     async def _respond(self, asked: _Asked) -> web.StreamResponse:
         request = asked.request

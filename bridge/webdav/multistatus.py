@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from bridge.files.api import Entry
 from bridge.files.errors import DamagedFile, NoSuchFile
 from bridge.files.path import Path, quote_name
+from bridge.tenants.api import Right
 from bridge.webdav.properties import (
     LIVE,
     LOCK_DISCOVERY,
-    ON_REQUEST,
+    PERMISSIONS,
     QUOTA_AVAILABLE,
     QUOTA_USED,
     Renderer,
+    permissions,
 )
 from bridge.webdav.share import Quota
 from bridge.webdav.xml import empty_element
@@ -58,11 +60,15 @@ class Wanted:
 
 @dataclass(slots=True)
 class Facts:
-    """What entries do not know of themselves: locks by path, quota, and spilled properties."""
+    """What entries do not know of themselves.
+
+    Locks by path, quota, spilled properties, and the rights of whoever asks.
+    """
 
     lock_discovery: Callable[[Path], str]
     quota: Callable[[], Quota]
     dead: Dead
+    rights: Right
     _quota: Quota | None = field(default=None)
 
     def room(self) -> Quota:
@@ -82,7 +88,7 @@ class Rows:
         self._plan: list[tuple[Renderer | None, str, str]] = []
         self._needs_path = names is None or LOCK_DISCOVERY in names
         for name in names or ():
-            renderer = LIVE.get(name) or ON_REQUEST.get(name) or self._quota(name)
+            renderer = LIVE.get(name) or self._on_request(name)
             self._plan.append((renderer, name, empty_element(name)))
 
     def row(self, href: str, path: Path | None, entry: Entry) -> str:
@@ -130,7 +136,9 @@ class Rows:
             log.warning("shown without its dead properties: %s", error)
             return {}
 
-    def _quota(self, name: str) -> Renderer | None:
+    def _on_request(self, name: str) -> Renderer | None:
+        if name == PERMISSIONS:
+            return permissions(self._facts.rights)
         if name not in (QUOTA_AVAILABLE, QUOTA_USED):
             return None
         tag = name.removeprefix("{DAV:}")
@@ -157,7 +165,7 @@ class Rows:
             parts += [text for name, text in dead.items() if name not in LIVE]
             for name in self._wanted.include:
                 if name not in LIVE and name != LOCK_DISCOVERY and name not in dead:
-                    renderer = ON_REQUEST.get(name) or self._quota(name)
+                    renderer = self._on_request(name)
                     parts.append(renderer(entry) if renderer else None)
             found = "".join(part for part in parts if part is not None)
         return f"<D:response><D:href>{href}</D:href>{_PROPSTAT}{found}{_FOUND}{_END}"

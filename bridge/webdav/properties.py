@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 from bridge.files.api import Entry
 from bridge.http.dates import http_date, iso_date
+from bridge.tenants.api import Right
 from bridge.webdav.media_types import guessed
 
 Renderer = Callable[[Entry], str | None]
@@ -87,10 +88,24 @@ def _supported_lock(_entry: Entry) -> str:
     return SUPPORTED_LOCK
 
 
-def _permissions(entry: Entry) -> str:
-    """OwnCloud's letters: read, delete, rename, move, and write or create."""
-    letters = "GDNVCK" if entry.is_directory else "GDNVW"
-    return f'<x:permissions xmlns:x="{OC}">{letters}</x:permissions>'
+def permissions(rights: Right) -> Renderer:
+    """OwnCloud's letters, by which Nextcloud shows what a mount allows.
+
+    Read, delete, rename, move, and write a file or create files and folders in a folder.
+    """
+    common = "G" if Right.READ in rights else ""
+    if Right.DELETE in rights:
+        common += "D"
+        if Right.READ | Right.WRITE in rights:
+            common += "NV"
+    of_folder = common + ("CK" if Right.WRITE in rights else "")
+    of_file = common + ("W" if Right.WRITE | Right.DELETE in rights else "")
+
+    def renderer(entry: Entry) -> str:
+        letters = of_folder if entry.is_directory else of_file
+        return f'<x:permissions xmlns:x="{OC}">{letters}</x:permissions>'
+
+    return renderer
 
 
 LIVE: dict[str, Renderer] = {
@@ -106,17 +121,16 @@ LIVE: dict[str, Renderer] = {
 """What every resource has; ``allprop`` answers with these and the dead ones."""
 
 PERMISSIONS = f"{{{OC}}}permissions"
+"""Only told to who asks by name, as the quota is."""
+
 LOCK_DISCOVERY = "{DAV:}lockdiscovery"
 QUOTA_AVAILABLE = "{DAV:}quota-available-bytes"
 QUOTA_USED = "{DAV:}quota-used-bytes"
 
-ON_REQUEST: dict[str, Renderer] = {PERMISSIONS: _permissions}
-"""Only told to who asks by name."""
-
 PROTECTED = frozenset(
     {
         *(LIVE.keys() - {"{DAV:}displayname", "{DAV:}getlastmodified"}),
-        *ON_REQUEST,
+        PERMISSIONS,
         LOCK_DISCOVERY,
         QUOTA_AVAILABLE,
         QUOTA_USED,

@@ -14,6 +14,7 @@ from bridge.files.path import DEPTH_LIMIT, Path
 from bridge.http.answer import SERVER, send_blocks
 from bridge.http.errors import Refused
 from bridge.state.api import Lock
+from bridge.tenants.api import Right
 from bridge.webdav.call import Call
 from bridge.webdav.errors import condition
 from bridge.webdav.lock_xml import NO_LOCKS, discovery
@@ -128,7 +129,8 @@ def _facts(call: Call, wanted: Wanted, *, children: bool) -> Facts:
         on_it = [lock for lock in found if covers(lock, root)]
         return discovery(on_it, lambda p: call.href(p, directory=False), now)
 
-    return Facts(lock_discovery, call.share.quota, call.share.tree.properties)
+    share = call.share
+    return Facts(lock_discovery, share.quota, share.tree.properties, share.rights)
 
 
 def _begin(call: Call, wanted: Wanted, depth: str) -> tuple[list[bytes], Iterator[bytes] | None]:
@@ -197,7 +199,8 @@ def _everything(call: Call, wanted: Wanted) -> list[bytes]:
 
 def propfind_above(above: Above, body: bytes, depth: str) -> bytes:
     """A collection above the mount: Windows and gvfs look at each on their way down."""
-    rows = Rows(parse_propfind(body), Facts(lambda _path: NO_LOCKS, no_quota, lambda _path: {}))
+    facts = Facts(lambda _path: NO_LOCKS, no_quota, lambda _path: {}, Right.LIST)
+    rows = Rows(parse_propfind(body), facts)
     name = above.href.strip("/").rpartition("/")[2]
     parts = [rows.row(escape_href(above.href), Path(), Entry(name=name, is_directory=True))]
     if depth != "0":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bridge.files.api import FileTree
 from bridge.state.api import Locks
+from bridge.tenants.api import ALL_RIGHTS, Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,12 @@ def no_quota() -> Quota:
 class Share:
     """A client's tree, the locks on it, its name as an owner of locks, and what room it has.
 
-    ``quota`` is asked in a worker thread, and must answer from what is known.
+    ``quota`` is asked in a worker thread, and must answer from what is known. ``rights`` are only
+    told: the tree and the locks hold the client to them.
     """
 
     tree: FileTree
     locks: Locks
     principal: str
     quota: Callable[[], Quota] = no_quota
+    rights: Right = ALL_RIGHTS

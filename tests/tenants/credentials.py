@@ -7,7 +7,7 @@ import time
 from bridge.files.api import ROOT, FileTree
 from bridge.files.path import Path
 from bridge.state.api import Locks
-from bridge.tenants.api import ALL_RIGHTS
+from bridge.tenants.api import ALL_RIGHTS, Right
 from bridge.tenants.confined import ConfinedLocks, ConfinedTree
 from bridge.tenants.metered import MeteredTree
 from bridge.tenants.usage import Ledger
@@ -36,6 +36,11 @@ def as_credential(name: str, tree: FileTree) -> FileTree:
         metered = MeteredTree(tree, Ledger(SharedUsage(time.time), quota=1 << 40))
         return ConfinedTree(metered, ALL_RIGHTS, FOLDER)
     return ConfinedTree(tree, ALL_RIGHTS, ROOT) if name.endswith(BY_RIGHTS) else tree
+
+
+def rights_of(tree: FileTree) -> Right:
+    """What whoever has ``tree`` may do."""
+    return tree.rights if isinstance(tree, ConfinedTree) else ALL_RIGHTS
 
 
 def locks_beside(tree: FileTree, locks: Locks) -> Locks:

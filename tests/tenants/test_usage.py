@@ -183,6 +183,23 @@ class TestACount:
         assert kept.to_be_counted
 
 
+def test_a_ledger_is_at_rest_when_nothing_is_coming_and_all_is_told(shared: SharedUsage) -> None:
+    kept = ledger(shared)
+    rests = [kept.at_rest]  # it was never counted
+    kept.count(lambda: Usage(0, 0, 0))
+    rests.append(kept.at_rest)
+    room = kept.reserve()
+    room.require(1)
+    rests.append(kept.at_rest)
+    room.settle(Change(1, 1, 1))
+    rests.append(kept.at_rest)
+    kept.flush()
+    rests.append(kept.at_rest)
+    kept.moved(requests=1)
+    rests.append(kept.at_rest)
+    assert rests == [False, True, False, False, True, False]
+
+
 class TestTheQuota:
     def test_is_for_what_is_there_and_what_is_coming(self, shared: SharedUsage) -> None:
         kept = ledger(shared, quota=100)

@@ -18,6 +18,7 @@ from bridge.http.pool import Workers
 from bridge.http.server import Server
 from bridge.state.api import Locks
 from bridge.webdav import Quota, Served, Settings, WebDAVDoor
+from tests.tenants.credentials import rights_of
 from tests.webdav.client import Client
 
 
@@ -88,6 +89,7 @@ def running(
             tree_for=lambda user: given.get(user.name, (tree, locks))[0],
             locks_for=lambda user: given.get(user.name, (tree, locks))[1],
             quota_for=(lambda _user: quota()) if quota else None,
+            rights_for=lambda user: rights_of(given.get(user.name, (tree, locks))[0]),
             workers=workers,
             limits=limits,
             settings=settings,

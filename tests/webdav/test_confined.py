@@ -351,6 +351,36 @@ def test_properties_are_not_told_to_who_may_neither_read_nor_list(house: House) 
         assert b"x:" not in reply.body
 
 
+def test_each_is_told_what_it_may_do(house: House) -> None:
+    """In ownCloud's letters, by which Nextcloud shows a mount."""
+    asked = (
+        b'<D:propfind xmlns:D="DAV:"><D:prop><x:permissions xmlns:x="http://owncloud.org/ns"/>'
+        b"</D:prop></D:propfind>"
+    )
+    told = {
+        name: [
+            house.clients[name]("PROPFIND", path, asked, Depth="0")
+            .props()["{http://owncloud.org/ns}permissions"]
+            .text
+            for path in (folder, file)
+        ]
+        for name, folder, file in (
+            ("alice", "/team", "/team/f"),
+            ("bob", "/d", "/f"),
+            ("carol", "/team", "/team/f"),
+            ("dora", "/", "/old"),
+            ("ed", "/team", "/team/f"),
+        )
+    }
+    assert told == {
+        "alice": ["GDNVCK", "GDNVW"],
+        "bob": ["GDNVCK", "GDNVW"],
+        "carol": ["G", "G"],
+        "dora": ["CK", None],
+        "ed": ["D", "D"],
+    }
+
+
 def test_who_may_only_delete_deletes_files_and_folders_and_no_more(house: House) -> None:
     found = everything(house.ed, "/drop/old")
     assert found.pop("DELETE") == 204
