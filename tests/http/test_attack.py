@@ -167,7 +167,7 @@ async def test_ten_thousand_failed_sign_ins_keep_nobody_from_the_files(tmp_path:
             beside += not attacking.done()
         await attacking
         assert served.keys() == {207}
-        assert beside > 20
+        assert beside > 5
         assert failed.keys() <= {401, 503}
         assert failed.total() == attempts
         # So many were told to come again because no more than these may wait.
