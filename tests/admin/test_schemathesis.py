@@ -27,7 +27,7 @@ OWN = """
 "path.tenant" = "acme"
 """
 
-EXAMPLES = [pytest.param(5), pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+EXAMPLES = [pytest.param(5), pytest.param(150, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
 
 
 @pytest.fixture(autouse=True)
