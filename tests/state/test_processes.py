@@ -69,20 +69,24 @@ class Holder:
         assert self.process.exitcode == -signal.SIGKILL
 
 
-def test_three_processes_exclude_each_other(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "rounds"), [(3, 40), (8, 15)])
+def test_processes_exclude_each_other(
+    database: Database, tmp_path: Path, number: int, rounds: int
+) -> None:
     (tmp_path / "counter").write_text("0")
     state = database.open(real=True)
     before = state.tree("v").read([A])[0].generation
     processes = [
-        spawn.Process(target=_count, args=(database.url, str(tmp_path), 40)) for _ in range(3)
+        spawn.Process(target=_count, args=(database.url, str(tmp_path), rounds))
+        for _ in range(number)
     ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert (tmp_path / "counter").read_text() == "120"
-    assert state.tree("v").read([A])[0].generation == before + 120
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0] * number
+    assert (tmp_path / "counter").read_text() == str(number * rounds)
+    assert state.tree("v").read([A])[0].generation == before + number * rounds
 
 
 def test_a_killed_holders_lease_runs_out_and_its_directories_are_raised(
