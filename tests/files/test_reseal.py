@@ -14,7 +14,7 @@ from bridge.crypto.keyring import Keyring
 from bridge.crypto.keyset import kid_of, kid_of_record
 from bridge.crypto.vault import VaultKeys
 from bridge.files import reseal
-from bridge.files.errors import DamagedFile, StorageUnavailable
+from bridge.files.errors import Busy, DamagedFile, StorageUnavailable
 from bridge.files.layout import RECORD, id_text
 from bridge.files.resealer import Resealer, Tally
 from bridge.files.vault_tree import VaultTree
@@ -291,6 +291,46 @@ class TestWhatMovesMeanwhile:
         late.delete(path("/g"))
         keys.confirm(1, now[0])
         run(late, "move /f /g")
+
+
+class TestLeases:
+    @pytest.mark.parametrize("properties", [{"{x}p": "v"}, BIG], ids=["plain", "spilled"])
+    def test_what_somebody_works_on_is_left_for_the_next_pass(
+        self, rotated: Rotated, monkeypatch: pytest.MonkeyPatch, properties: dict[str, str]
+    ) -> None:
+        tree = rotated.vault.tree()
+        run(tree, "write /busy x, write /idle x")
+        tree.set_properties(path("/busy"), set=properties)
+        rotated.add()
+        monkeypatch.setattr("bridge.files.change.LEASE_WAIT", 0.05)
+        with tree.vault.changes.hold(tree.vault.walker.place(path("/busy"))):
+            assert rotated.resealer().run() == Tally(looked=2, resealed=1, waiting=1)
+        assert rotated.resealer().run() == Tally(looked=2, resealed=1)
+        assert rotated.under_first() == []
+
+    def test_nobody_works_on_what_is_being_sealed_anew(
+        self, rotated: Rotated, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree = rotated.vault.tree()
+        write(tree, "/f", b"x")
+        rotated.add()
+        monkeypatch.setattr("bridge.files.change.LEASE_WAIT", 0.05)
+        real = rotated.vault.store
+        refused: list[bool] = []
+
+        class Looks:
+            def __getattr__(self, name: str) -> object:
+                return getattr(real, name)
+
+            def set_metadata(self, *given: object) -> None:
+                with pytest.raises(Busy):
+                    tree.move(path("/f"), path("/g"), overwrite=False)
+                refused.append(True)
+                real.set_metadata(*given)  # type: ignore[arg-type]
+
+        rotated.resealer(rotated.vault.tree(Looks())).run()  # type: ignore[arg-type]
+        assert refused == [True]
+        assert read(tree, "/f") == b"x"
 
 
 class TestRemoved:
