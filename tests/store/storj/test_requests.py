@@ -239,7 +239,7 @@ def test_the_bridge_refuses_what_rights_do_not_carry_and_storj_does_the_rest(
     assert wrong == []
 
 
-@pytest.mark.parametrize("rights", TRIED, ids=str)
+@pytest.mark.parametrize("rights", TRIED[:-1], ids=str)
 def test_without_the_bridges_check_the_satellite_refuses(house: House, rights: Right) -> None:
     wrong = []
     owner = house.fresh()
