@@ -9,16 +9,20 @@ and opens every folder above the data to everybody; here root starts them as ``n
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+import psycopg
 
 START_LIMIT = 60.0
 """Seconds until it must accept connections."""
@@ -189,3 +193,29 @@ def _programs() -> Path:
     if not found:
         raise PostgreSQLError(f"no PostgreSQL in {place}")
     return found[-1].parent
+
+
+@contextmanager
+def running_postgresql(**settings: str) -> Iterator[PostgreSQL]:
+    """A server of a test's own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="state-", ignore_cleanup_errors=True) as folder,
+        (Path(folder) / "log").open("wb") as log,
+    ):
+        server = PostgreSQL(Path(folder), log, settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+_schemas = itertools.count()
+
+
+def new_schema(server: PostgreSQL) -> str:
+    """The URL of an empty schema on it."""
+    name = f"test{next(_schemas)}"
+    with psycopg.connect(server.url) as connection:
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    return f"{server.url}&options=-csearch_path%3D{name}"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sqlite3
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ import pytest
 
 from bridge.state.database import DatabaseState, open_state
 from bridge.state.postgres_connection import ADVISORY
-from tests.postgres import PostgreSQL
+from tests.postgres import PostgreSQL, new_schema, running_postgresql
 from tests.tools import require_tool
 
 
@@ -94,37 +92,11 @@ class Database:
                 yield
 
 
-@contextmanager
-def running_postgresql(**settings: str) -> Iterator[PostgreSQL]:
-    """A server of a test's own."""
-    with (
-        tempfile.TemporaryDirectory(prefix="state-", ignore_cleanup_errors=True) as folder,
-        (Path(folder) / "log").open("wb") as log,
-    ):
-        server = PostgreSQL(Path(folder), log, settings)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """One server for all tests that do it no harm."""
     with running_postgresql() as server:
         yield server
-
-
-_schemas = itertools.count()
-
-
-def new_schema(server: PostgreSQL) -> str:
-    """The URL of an empty schema on it."""
-    name = f"test{next(_schemas)}"
-    with psycopg.connect(server.url) as connection:
-        connection.execute(f"CREATE SCHEMA {name}".encode())
-    return f"{server.url}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
