@@ -32,6 +32,7 @@ from tests.recovery.scene import (
     with_folders_as_recovered,
     write_all,
 )
+from tests.recovery.uplink_cli import VERSION
 from tests.store.storj.opening import USER_AGENT, new_bucket
 
 pytestmark = [pytest.mark.usefixtures("age"), pytest.mark.timeout(600)]
@@ -280,3 +281,7 @@ def test_the_document_says_how_to_save_the_script(tmp_path: Path) -> None:
     *_, save = commands("Prepare")
     assert person.run(save, **{"docs/recovery.md": str(DOCUMENT)}).code == 0
     assert (person.folder / "recover.py").read_text("utf-8") == script()
+
+
+def test_the_document_installs_the_uplink_that_is_tested() -> None:
+    assert f"go install storj.io/storj/cmd/uplink@{VERSION}" in commands("Prepare")
