@@ -21,10 +21,15 @@ from bridge.files.api import (
     no_guard,
 )
 from bridge.files.content import stored_size
-from bridge.files.errors import Busy, NoSuchFile, StorageFull, StorageUnavailable
+from bridge.files.errors import Busy, FileError, StorageUnavailable
 from bridge.files.path import Path
 from bridge.store.closing import Closing
+from bridge.tenants.room import Room
 from bridge.tenants.usage import Change, Ledger
+
+_MOST_FOLDERS = 20
+_MOST_ENTRIES = 2_000
+"""Looked up of a folder before it is deleted. A larger one makes room when all is counted."""
 
 _UNCERTAIN = (Busy, StorageUnavailable)
 """After these nobody knows whether the change was made."""
@@ -63,7 +68,7 @@ class MeteredTree:
         mtime: float | None = None,
     ) -> Writer:
         """See ``FileTree.create``."""
-        room = _Room(self._tree, self._ledger, path)
+        room = Room(self._tree, self._ledger, path)
         try:
             room.require(size or 0)
             writer = self._tree.create(path, size=size, content_type=content_type, mtime=mtime)
@@ -78,23 +83,25 @@ class MeteredTree:
 
     def delete(self, path: Path, guard: Guard = no_guard) -> None:
         """See ``FileTree.delete``."""
+        inside = self._inside(path)
         replaced = _Replaced(guard)
         try:
             self._tree.delete(path, replaced.guard)
         except _UNCERTAIN:
             self._unsure(replaced)
             raise
-        self._ledger.changed(self._gone(replaced.entry))
+        self._ledger.changed(self._gone(replaced.entry, inside))
 
     def move(self, src: Path, dst: Path, *, overwrite: bool, guard: Guard = no_guard) -> bool:
         """See ``FileTree.move``."""
+        inside = self._inside(dst) if overwrite else Change()
         replaced = _Replaced(guard)
         try:
             free = self._tree.move(src, dst, overwrite=overwrite, guard=replaced.guard)
         except _UNCERTAIN:
             self._unsure(replaced)
             raise
-        self._ledger.changed(self._gone(replaced.entry))
+        self._ledger.changed(self._gone(replaced.entry, inside))
         return free
 
     def copy(
@@ -107,9 +114,10 @@ class MeteredTree:
         guard: Guard = no_guard,
     ) -> bool:
         """See ``FileTree.copy``."""
-        room = _Room(self._tree, self._ledger, dst)
+        room = Room(self._tree, self._ledger, dst)
         source = self._tree.stat(src)
         copied = self._measured(src, source, recursive=recursive)
+        inside = self._inside(dst) if overwrite else Change()
 
         def with_room(old: Entry | None) -> None:
             nonlocal copied
@@ -130,7 +138,7 @@ class MeteredTree:
             self._unsure(replaced)
             raise
         else:
-            room.settle(copied.plus(self._gone(replaced.entry)))
+            room.settle(copied.plus(self._gone(replaced.entry, inside)))
             if source.is_directory:
                 # It may have changed meanwhile, or have joined a copy that another request began.
                 self._ledger.changed_unseen()
@@ -166,13 +174,38 @@ class MeteredTree:
         usage = self._tree.usage(path)
         return Change(usage.bytes, usage.stored, usage.files)
 
-    def _gone(self, entry: Entry | None) -> Change:
-        """What the tenant holds more without ``entry``."""
+    def _inside(self, path: Path) -> Change:
+        """What is in the folder at ``path``, where a quota waits for it and it is not too much."""
+        if self._ledger.quota is None:
+            return Change()
+        inside, folders, count = Change(), [path], 0
+        try:
+            if not self._tree.stat(path).is_directory:
+                return Change()
+            for _ in range(_MOST_FOLDERS):
+                folder = folders.pop()
+                for entry in self._tree.list(folder):
+                    count += 1
+                    if count > _MOST_ENTRIES:
+                        return Change()
+                    if entry.is_directory:
+                        folders.append(folder.child(entry.name))
+                    else:
+                        inside = inside.plus(_of_file(entry.size))
+                if not folders:
+                    return inside
+        except FileError:
+            pass  # whoever deletes need not be allowed to list, nor must what is there open
+        return Change()
+
+    def _gone(self, entry: Entry | None, inside: Change) -> Change:
+        """What the tenant holds more without ``entry``, in which there was ``inside``."""
         if entry is None:
             return Change()
         if entry.is_directory or entry.damaged:
+            # Somebody may have moved things in or out since they were looked up: to be counted.
             self._ledger.changed_unseen()
-            return Change()
+            return inside.minus() if entry.is_directory else Change()
         return _of_file(entry.size).minus()
 
     def _unsure(self, replaced: _Replaced) -> None:
@@ -182,10 +215,6 @@ class MeteredTree:
 
 def _of_file(size: int) -> Change:
     return Change(size, stored_size(size), 1)
-
-
-def _old_size(entry: Entry | None) -> int:
-    return 0 if entry is None or entry.is_directory else entry.size
 
 
 class _Replaced:
@@ -201,42 +230,6 @@ class _Replaced:
         self._guard(entry)
         self.asked = True
         self.entry = entry
-
-
-class _Room:
-    """What is reserved for the content that is to be at ``path``.
-
-    Where the whole of it has no room, what it replaces is looked for, and counts as free.
-    """
-
-    def __init__(self, tree: FileTree, ledger: Ledger, path: Path) -> None:
-        self._tree = tree
-        self._reserved = ledger.reserve()
-        self._path = path
-        self._replaced: int | None = None
-        self.settle = self._reserved.settle
-        self.release = self._reserved.release
-
-    def require(self, size: int) -> None:
-        """Raise StorageFull unless ``size`` bytes, in all, have room."""
-        try:
-            self._reserved.require(size - (self._replaced or 0))
-        except StorageFull:
-            if self._replaced is not None:
-                raise
-            self._replaced = self._look()
-            self._reserved.require(size - self._replaced)
-
-    def require_at_last(self, size: int, old: Entry | None) -> None:
-        """As ``require``, knowing what is replaced."""
-        self._replaced = _old_size(old)
-        self.require(size)
-
-    def _look(self) -> int:
-        try:
-            return _old_size(self._tree.stat(self._path))
-        except NoSuchFile:
-            return 0
 
 
 class _MeteredReader(Closing):
@@ -265,7 +258,7 @@ class _MeteredReader(Closing):
 class _MeteredWriter:
     """A ``Writer`` whose bytes have room, or none of them stays."""
 
-    def __init__(self, inner: Writer, ledger: Ledger, room: _Room, promised: int) -> None:
+    def __init__(self, inner: Writer, ledger: Ledger, room: Room, promised: int) -> None:
         self._inner = inner
         self._ledger = ledger
         self._room = room

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from bridge.files.api import Entry, FileTree, Guard, no_guard
 from bridge.files.errors import FileError, NoSuchFile, StorageFull, StorageUnavailable
 from bridge.files.path import Path
+from bridge.tenants.api import ALL_RIGHTS, Right
+from bridge.tenants.confined import ConfinedTree
 from bridge.tenants.metered import MeteredTree
 from bridge.tenants.usage import Ledger, Traffic
 from tests.files.model_tree import ModelTree
@@ -86,8 +88,27 @@ def test_a_folder_that_went_or_was_copied_is_to_be_counted(step: str) -> None:
     kept = Kept(ModelTree(), 1 << 40)
     run(kept.tree, "mkdir /d, write /d/f 123, mkdir /e, write /e/g 1, write /f 12")
     run(kept.tree, step)
+    assert kept.agrees()  # until somebody changes it in the same moment
     assert kept.ledger.to_be_counted
     assert kept.nothing_reserved()
+    kept.ledger.count(kept.tree.usage)
+    assert kept.agrees()
+
+
+@pytest.mark.parametrize("large", ["files", "folders", "not to be listed"])
+def test_a_large_folder_makes_room_when_it_is_counted(large: str) -> None:
+    inner = ModelTree()
+    inner.mkdir(path("/d"))
+    for number in range(2_001 if large == "files" else 1):
+        write(inner, Path(("d", f"{number}")), b"123")
+    for number in range(20 if large == "folders" else 0):
+        inner.mkdir(Path(("d", f"folder-{number}")))
+    rights = ALL_RIGHTS if large != "not to be listed" else Right.DELETE
+    kept = Kept(inner, 10_000)
+    before = kept.ledger.used
+    MeteredTree(ConfinedTree(inner, rights), kept.ledger).delete(path("/d"))
+    assert kept.ledger.used == before
+    assert kept.ledger.to_be_counted
     kept.ledger.count(kept.tree.usage)
     assert kept.agrees()
 
