@@ -108,6 +108,15 @@ class Process:
                 total += int(found[1]) * 1024 if found else 0
         return total
 
+    def resident_bytes(self) -> int:
+        """VmRSS now, summed over the process and its children."""
+        total = 0
+        for pid in self._pids():
+            with suppress(OSError):
+                found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+                total += int(found[1]) * 1024 if found else 0
+        return total
+
     def cpu_seconds(self) -> float:
         """Processor time used so far by the process and its living children."""
         total = 0

@@ -76,6 +76,13 @@ class DirectoryCache:
         self.hits = 0
         self.misses = 0
 
+    def resize(self, limit: int) -> None:
+        """Remember no more than ``limit`` names from now on."""
+        with self._lock:
+            self._limit = limit
+            self.listing_limit = limit // 2
+            self._grow(0)
+
     def child(self, directory: bytes, norm: str) -> tuple[bytes, int] | None:
         """A child directory's id and the links counter it was learned at, not yet checked."""
         folder = self._folders.get(directory)

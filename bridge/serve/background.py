@@ -65,7 +65,7 @@ class Background:
             "chores": [
                 _Chore("keys", CONFIRM_SECONDS, self._tenants.confirm),
                 _Chore("usage", USAGE_SECONDS, self._flush),
-                _Chore("idle", IDLE_SECONDS, self._tenants.drop_idle),
+                _Chore("idle", IDLE_SECONDS, self._tidy),
                 _Chore("locks", LOCK_PURGE_SECONDS, self._purge),
             ],
             "jobs": [
@@ -119,6 +119,10 @@ class Background:
                 _log.warning(
                     "trying again later", chore=name, tenant=opened.tenant.id, error=str(error)
                 )
+
+    def _tidy(self) -> None:
+        self._tenants.drop_idle()
+        self._tenants.share_names()
 
     def _flush(self) -> None:
         self._each("usage", lambda opened: opened.usage.flush())

@@ -52,6 +52,12 @@ _R = TypeVar("_R")
 IDLE = 900.0
 """Seconds after the last sign-in for which a tenant stays open."""
 
+ACTIVE = 60.0
+"""Seconds after the last sign-in for which a tenant has its share of the names remembered."""
+
+FEWEST_NAMES = 1_000
+"""Names remembered of a tenant that is open, whatever the others take."""
+
 
 def _for_doors(method: Callable[_P, _R]) -> Callable[_P, _R]:
     """Raise FileError for what doors do not know; why a tenant cannot be opened is in the log."""
@@ -145,6 +151,7 @@ class OpenTenants:
                 found = self._opened(self._records.tenant(tenant_id))
                 with self._mutex:
                     self._open[tenant_id] = found
+                self.share_names()
             found.used = self._clock()
             return found
 
@@ -276,6 +283,16 @@ class OpenTenants:
                 store.close()
             opened.store.close()
             self.drop(opened.tenant.id)
+
+    def share_names(self) -> None:
+        """Share the names that may be remembered among those who are active."""
+        recently = self._clock() - ACTIVE
+        found = list(self)
+        active = sum(opened.used >= recently for opened in found)
+        share = max(FEWEST_NAMES, self._cache_names // max(1, active))
+        for opened in found:
+            used = opened.used >= recently
+            opened.tree.vault.cache.resize(share if used else FEWEST_NAMES)
 
     def drop_idle(self) -> None:
         """Drop those nobody has signed in to for a while, and whose removed folders are empty."""
