@@ -38,7 +38,10 @@ def folder_of_uplink(say: Callable[[str], None]) -> Path:
 
 
 def _build(go: Path, built: Path) -> None:
-    fresh = Path(tempfile.mkdtemp(prefix="building-uplink-", dir=built.parent))
+    # We have the lock: what others left here, they were killed over.
+    for left in built.parent.glob("uplink-building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    fresh = Path(tempfile.mkdtemp(prefix="uplink-building-", dir=built.parent))
     try:
         said = _run(go, "mod", "download", "-json", f"storj.io/storj@{VERSION}", at=fresh)
         sources = Path(json.loads(said)["Dir"])
