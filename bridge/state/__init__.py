@@ -1,1 +1,1 @@
-"""State shared by workers: locks, leases, directory generations and times. It can be rebuilt."""
+"""State shared by workers: locks, leases, folder times, and tenants' rows. It can be rebuilt."""

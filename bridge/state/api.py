@@ -1,9 +1,9 @@
 """The interfaces of the state that workers share, and the errors they raise.
 
 Nothing here is the truth about files: the bucket is. The state can be lost and made anew
-at the cost of locks, leases and one rescan by clients. Names appear only as the files
-layer's sealed bytes, directories only by their ids; times are Unix seconds on the
-database's clock.
+at the cost of locks, leases, statistics and one rescan by clients; what it knows of tenants lies
+sealed in the bucket too. Names appear only as the files layer's sealed bytes, directories only by
+their ids; times are Unix seconds on the database's clock.
 
 All methods are synchronous, thread-safe, and short; they raise ``StateUnavailable`` when the
 database does not answer within the time set for it.

@@ -215,8 +215,8 @@ def _prepare(cursor: Cursor, backend: Backend, until: float | None) -> bytes | N
     if version > VERSION:
         raise StateError(
             f"{backend} was written by a newer version (schema {version}, this one knows "
-            f"{VERSION}): install that version, or make it anew (it costs locks, and clients "
-            "rescan)"
+            f"{VERSION}): install that version, or name another database and bring tenants back "
+            "by storj-bridge recover (locks and usage are lost, and clients rescan)"
         )
     if version < VERSION:
         return None

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy.dialects import postgresql as dialect_module
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from bridge.state.api import StateError, StateFull, StateUnavailable
 from bridge.state.backend import Cursor
@@ -45,7 +45,7 @@ _LOCK_TIMEOUT = "55P03"
 
 _TABLES = "SELECT tablename::text FROM pg_catalog.pg_tables WHERE schemaname = current_schema()"
 
-DIALECT = dialect_module.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+DIALECT = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
 
 
 class PostgresBackend:
