@@ -20,7 +20,7 @@ from pathlib import Path as FilePath
 import pytest
 
 from bridge.crypto.secrets import open_secret, seal_secret
-from bridge.files.errors import FileError
+from bridge.files.errors import Busy, FileError, StorageUnavailable
 from bridge.files.path import Path
 from bridge.files.vault_tree import VaultTree
 from bridge.tenants.rotation import Step
@@ -56,17 +56,33 @@ class Worker:
         self.folder = Path((name,))
         self.files: dict[Path, tuple[bytes, dict[str, str]]] = {}
         self.done = Counter[str]()
+        self._written: set[bytes] = set()
         tree.mkdir(self.folder)
         self._folders = [self.folder.child(f"folder {number}") for number in range(2)]
         for folder in self._folders:
             tree.mkdir(folder)
 
     def work(self, stopped: threading.Event) -> None:
+        steps = [self._write, self._move, self._copy, self._set, self._read]
+        steps += [self._move_folder, self._copy_folder]
         while not stopped.is_set():
-            step = self._chance.choice([self._write, self._move, self._copy, self._set, self._read,
-                                        self._move_folder, self._copy_folder])  # fmt: skip
-            step()
+            step = self._chance.choice(steps)
+            try:
+                step()
+            except (Busy, StorageUnavailable):
+                # On a busy machine, where an answer came too late: it may have been done.
+                self._learn()
+                self.done["not acknowledged"] += 1
             self.done[step.__name__] += 1
+
+    def _learn(self) -> None:
+        """See what is there, which must be of what was written."""
+        found = self._below(self._tree, self.folder)
+        assert {content for content, _ in found.values()} <= self._written
+        self.files = found
+        names = {entry.name for entry in self._tree.list(self.folder) if entry.is_directory}
+        self._folders = [self.folder.child(name) for name in sorted(names)]
+        assert self._folders
 
     def check(self, tree: VaultTree) -> None:
         """All that was acknowledged is there, in ``tree``, and nothing else."""
@@ -92,6 +108,7 @@ class Worker:
 
     def _write(self) -> None:
         where, content = self._place(), self._chance.randbytes(self._chance.randrange(5_000))
+        self._written.add(content)
         write(self._tree, where, content)
         kept = self.files.get(where, (b"", {}))[1]
         self.files[where] = content, kept
@@ -133,6 +150,10 @@ class Worker:
 
     def _copy_folder(self) -> None:
         """Over the other one, which is removed whole."""
+        if len(self._folders) < 2:
+            another = self.folder.child("another")
+            self._tree.mkdir(another)
+            self._folders.append(another)
         old, new = self._chance.sample(self._folders, 2)
         self._tree.copy(old, new, overwrite=True)
         for where in [where for where in self.files if where.parent == new]:
@@ -142,7 +163,7 @@ class Worker:
 
 
 class Load:
-    """Workers at work. A change that was refused, since keys were not known, is a failure too."""
+    """Workers at work."""
 
     def __init__(self, workers: list[Worker]) -> None:
         self._stopped = threading.Event()
@@ -205,7 +226,7 @@ def ended(folder: FilePath, what: str = "rotate") -> None:
 @pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(5, marks=pytest.mark.timeout(300)),
+        pytest.param(3, marks=pytest.mark.timeout(300)),
         pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
@@ -221,12 +242,13 @@ def test_no_file_is_lost_to_a_rotation_that_is_killed_under_load(
             Worker(made.tree, f"worker {number}", random.Random(f"{seed}/{number}"))
             for number in range(WRITERS)
         ]
+        points = chance.sample(KILLED_AFTER, len(KILLED_AFTER))
         reader = stack.enter_context(started("read", folder=tmp_path))
         for number in range(rounds):
             before = made.keyring()
             load = Load(workers)
             try:
-                step, first, last = KILLED_AFTER[number % len(KILLED_AFTER)]
+                step, first, last = points[number % len(points)]
                 killed(tmp_path, step, chance.uniform(first, last))
                 ended(tmp_path)
             finally:
