@@ -39,6 +39,10 @@ from bridge.tenants.vault import Keyrings, bridge_prefix, vault_prefix
 
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.@-]{0,126}[A-Za-z0-9])?")
+_PRODUCT = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARTNER = re.compile(rf"(?=.{{1,200}}$){_PRODUCT}(/{_PRODUCT})?")
+"""RFC 9110, section 10.1.5: a product, perhaps with its version."""
+
 _TOKEN_LABEL = 128
 _LARGEST_QUOTA = 1 << 62
 
@@ -96,6 +100,8 @@ class TenantService:
                 f"{tenant_id!r} is no name for a tenant: up to 63 lower case letters, digits and -"
             )
         _check_quota(quota)
+        if partner and not _PARTNER.fullmatch(partner):
+            raise Invalid(f"{partner!r} is no partner: a product's name, or name/version")
         tenant = Tenant(
             tenant_id,
             Status.CREATING,

@@ -79,6 +79,13 @@ def test_a_name_that_cannot_be_is_refused(service: TenantService, name: str) -> 
         service.create_tenant(name, root_grant="root")
 
 
+@pytest.mark.parametrize("partner", ["two words", "a/b/c", "a\n", "a" * 201, "/1"])
+def test_a_partner_that_cannot_be_is_refused(service: TenantService, partner: str) -> None:
+    with pytest.raises(Invalid):
+        service.create_tenant("acme", partner=partner, root_grant="root")
+    assert service.tenants() == []
+
+
 def test_a_tenant_is_not_made_twice(service: TenantService) -> None:
     service.create_tenant("acme", root_grant="root")
     before = service.records.tenant("acme")
