@@ -103,21 +103,36 @@ def make_key(settings: Settings, text: str, has_vault: Callable[[], bool]) -> No
         raise CannotOpen(f"keys: {file}: {error.strerror}") from None
 
 
+def database_url(settings: Settings) -> str | None:
+    """PostgreSQL's URL, which may hold a password; None for SQLite. Raises CannotOpen."""
+    state = settings.state
+    if state.path is not None:
+        return None
+    try:
+        url = "" if state.url_file is None else read_secret(state.url_file)
+    except SecretFileError as error:
+        raise CannotOpen(f"state: {error}") from None
+    if state.url is not None:
+        url = state.url.get_secret_value()
+    if not url.startswith(("postgresql://", "postgres://")):
+        source = "STORJ_BRIDGE_STATE__URL" if state.url_file is None else state.url_file
+        raise CannotOpen(f"state: {source}: a URL of PostgreSQL begins with postgresql://")
+    return url
+
+
 def open_database(settings: Settings) -> DatabaseState:
     """The state database. Raises CannotOpen."""
-    path, file, url = settings.state.path, settings.state.url_file, settings.state.url
+    path, url = settings.state.path, database_url(settings)
+    late = late_seconds(settings.store)
     try:
         if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return open_state(path, linger=late_seconds(settings.store))
-        text = url.get_secret_value() if url is not None else read_secret(file) if file else ""
-        if not text.startswith(("postgresql://", "postgres://")):
-            source = "STORJ_BRIDGE_STATE__URL" if file is None else file
-            raise CannotOpen(f"state: {source}: a URL of PostgreSQL begins with postgresql://")
-        return open_state(text, linger=late_seconds(settings.store))
+            return open_state(path, linger=late)
+        assert url is not None, "settings refuse a state without a place"
+        return open_state(url, linger=late)
     except OSError as error:
         raise CannotOpen(f"state: {error.filename}: {error.strerror}") from None
-    except (StateError, SecretFileError) as error:
+    except StateError as error:
         raise CannotOpen(f"state: {error}") from None
 
 

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from bridge import __version__
 from bridge.admin import ROOT, AdminDoor, Meaning
-from bridge.app import Services, kek_text, secret_of
+from bridge.app import Services, database_url, kek_text, secret_of
 from bridge.crypto.errors import CryptoError
 from bridge.files.errors import FileError
 from bridge.http.limits import Limits
@@ -91,16 +92,26 @@ def run_service(
     limit_arenas()
     log = settings.log
     new_key = new_kek() if create else None
-    secrets = _keys(settings, new_key).split()
-    if settings.tenant is not None:
-        secrets.append(secret_of(settings))
-        if settings.store.kind == "storj":
-            secrets.append(grant_text(settings.store))
+    secrets = _secrets(settings, new_key)
     with closing(Drain(sys.stderr.fileno())) as drain:
         configure_logs(log.level, log.format, secrets=secrets, stream=drain)
         with ExitStack() as opened:
             _run(settings, started, opened, new_key, prepare)
         _log.info("stopped")
+
+
+def _secrets(settings: Settings, new_key: str | None) -> list[str]:
+    """What is in the configuration and must be in no log. Raises CannotOpen."""
+    secrets = _keys(settings, new_key).split()
+    if settings.tenant is not None:
+        secrets.append(secret_of(settings))
+        if settings.store.kind == "storj":
+            secrets.append(grant_text(settings.store))
+    url = database_url(settings)
+    password = None if url is None else urlsplit(url).password
+    if password:
+        secrets += [password, unquote(password)]
+    return secrets
 
 
 def _keys(settings: Settings, new_key: str | None) -> str:
