@@ -44,9 +44,8 @@ class Connection(Protocol):
         """Its only cursor."""
         ...
 
-    @property
-    def lost(self) -> bool:
-        """Whether the other side ended it, so that a new one may do better at once."""
+    def lost(self, error: BaseException) -> bool:
+        """Whether ``error`` came of the other side's ending it: a new one may do better at once."""
         ...
 
     def now(self) -> float:

@@ -69,6 +69,8 @@ class PostgresBackend:
         first = self.connect()
         try:
             self._refuse_unfit(first.info, self.tables(first.cursor))
+        except psycopg.Error as error:
+            raise self.unavailable(error) from error
         finally:
             first.close()
 
@@ -136,13 +138,13 @@ class PostgresBackend:
 
     def _connect(self) -> Raw:
         while True:
+            start = time.monotonic()
             try:
                 raw = Raw.connect(**self._parameters, autocommit=True)
             except psycopg.Error as error:
-                now = time.monotonic()
                 # Several threads come here at once; the first one's time counts.
-                self._missing_since = min(self._missing_since, now)
-                if now >= self._missing_since + self._busy:
+                self._missing_since = min(self._missing_since, start)
+                if time.monotonic() >= self._missing_since + self._busy:
                     raise StateUnavailable(
                         f"the state database {self} cannot be reached: {words(error)}"
                     ) from error
@@ -194,13 +196,9 @@ def _parameters(url: str, busy: float) -> dict[str, Any]:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         parts = None
-    # A password whose "@", "/" or "#" is not escaped comes apart into these.
-    hosts, ports = ([str((parts or {}).get(name, ""))] for name in ("host", "port"))
-    if (
-        parts is None
-        or "@" in hosts[0]
-        or not all(port.isdigit() for port in ports[0].split(",") if port)
-    ):
+    # A password whose "@", "/" or "#" is not escaped comes apart into these, which messages show.
+    host, port, name = (str((parts or {}).get(key, "")) for key in ("host", "port", "dbname"))
+    if parts is None or "@" in host + name or not (port + "0").replace(",", "").isdigit():
         raise StateError(
             "the state database's URL cannot be read: it is "
             "postgresql://USER:PASSWORD@HOST/DATABASE, with special characters as %XX"

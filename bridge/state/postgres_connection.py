@@ -87,10 +87,10 @@ class PostgresConnection:
         """What the server said of itself."""
         return self._raw.info
 
-    @property
-    def lost(self) -> bool:
+    def lost(self, error: BaseException) -> bool:
         """Whether the server has ended the connection; one that only says nothing is not lost."""
-        return self._raw.pgconn.status == ConnStatus.BAD and not self._raw.silent
+        ended = self._raw.pgconn.status == ConnStatus.BAD or _severity(error) in {"FATAL", "PANIC"}
+        return ended and not self._raw.silent
 
     def now(self) -> float:
         """The server's time, by our own clock's distance to it."""
@@ -121,7 +121,9 @@ class PostgresConnection:
         try:
             self._control.execute("COMMIT", prepare=False)
         except psycopg.Error as error:
-            if self._raw.silent or self.lost:
+            # Only an ERROR says that the transaction was taken back: a server may end after it has
+            # committed and before it says so.
+            if _severity(error) != "ERROR":
                 raise StateUnavailable(
                     f"the state database did not say whether it committed ({words(error)}): "
                     "the outcome is unknown"
@@ -133,6 +135,11 @@ class PostgresConnection:
     def close(self) -> None:
         """Close it; the server takes back what was not committed."""
         self._raw.close()
+
+
+def _severity(error: BaseException) -> str | None:
+    """How bad it was in the server's words, or None if these are not the server's."""
+    return error.diag.severity_nonlocalized if isinstance(error, psycopg.Error) else None
 
 
 def words(error: BaseException) -> str:

@@ -82,7 +82,7 @@ class Readers:
                     statement, (*parameters, now) if timed else parameters
                 ).fetchall()
             except BaseException as error:
-                lost = connection.lost
+                lost = connection.lost(error)
                 self._drop(connection)
                 if not isinstance(error, self._backend.errors):
                     raise

@@ -174,13 +174,14 @@ class SqliteConnection:
 
     __slots__ = ("_clock", "_connection", "cursor")
 
-    lost = False
-    """The other side is this process."""
-
     def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
         self._connection = connection
         self._clock = clock
         self.cursor = connection.cursor()
+
+    def lost(self, error: BaseException) -> bool:
+        """Never: there is no other side."""
+        return False
 
     def now(self) -> float:
         """The machine's time."""

@@ -183,8 +183,8 @@ class Writer:
         if self._connection is not None:
             try:
                 return self._connection, self._connection.begin()
-            except self._backend.errors:
-                if not self._connection.lost:
+            except self._backend.errors as error:
+                if not self._connection.lost(error):
                     raise
                 self._disconnect()
         self._connection = self._backend.connect()

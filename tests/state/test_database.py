@@ -11,8 +11,8 @@ import pytest
 from bridge.state.api import LeaseName, StateError, StateUnavailable, Touch
 from bridge.state.database import open_state
 from bridge.state.schema import VERSION
-from tests.postgres import PostgreSQL
-from tests.state.conftest import Database, new_schema, until
+from tests.postgres import PostgreSQL, new_schema
+from tests.state.conftest import Database, until
 
 A = b"a" * 16
 ONE = LeaseName(A, b"one")

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, create_engine
 from bridge.state.database import open_state
 from bridge.state.migrating import configuration, upgrade
 from bridge.state.schema import REVISION, VERSION, metadata
-from tests.postgres import PostgreSQL
-from tests.state.conftest import Database, new_schema
+from tests.postgres import PostgreSQL, new_schema
+from tests.state.conftest import Database
 
 spawn = multiprocessing.get_context("spawn")
 

@@ -35,15 +35,8 @@ from bridge.state.database import DatabaseState, open_state
 from bridge.state.postgres import MOST_READERS, PostgresBackend
 from bridge.state.server_clock import ServerClock
 from bridge.stores import CannotOpen
-from tests.postgres import PostgreSQL
-from tests.state.conftest import (
-    Database,
-    fill,
-    mounted_disk,
-    new_schema,
-    running_postgresql,
-    until,
-)
+from tests.postgres import PostgreSQL, new_schema, running_postgresql
+from tests.state.conftest import Database, fill, mounted_disk, until
 from tests.state.proxy import Proxy
 
 A = b"a" * 16
@@ -538,6 +531,7 @@ def test_settings_name_it_by_a_url_or_by_a_file_that_holds_one(
     [
         "postgresql://user:hu@sh-hush@127.0.0.1:1/name",
         "postgresql://user:hush/hush@127.0.0.1:1/name",
+        "postgresql://user:12/hush@127.0.0.1:1/name",
         "postgresql://user:hush#hush@127.0.0.1:1/name",
         "postgresql://user:hush?hush@127.0.0.1:1/name",
         "postgresql://user:hush%zz@127.0.0.1:1/name",
