@@ -84,7 +84,7 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
                 words += (
                     f"\nRecovery identity, shown this once: {started.identity}\n"
                     "It opens every file with the stock age tool, without this program:\n"
-                    "docs/security.md says how.\n"
+                    "docs/recovery.md says how.\n"
                 )
             say(facts, words + "\nStop with Ctrl-C.", as_json=as_json)
 

@@ -99,7 +99,7 @@ def init(file: Path, *, as_json: bool) -> None:
                 "",
                 f"Recovery identity, shown this once: {identity}",
                 "It opens every file with the stock age tool, without this program and its key:",
-                "docs/security.md says how.",
+                "docs/recovery.md says how.",
                 "Keep it, and a copy of the key, somewhere else.",
             ]
         words += ["", f"Next: storj-bridge check --config {file}"]

@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
     OK = 0
     FOUND = 1
-    """``check`` or ``fsck`` found something wrong."""
+    """``check`` or ``fsck`` found something wrong; ``export``, ``recover`` left something out."""
     USAGE = 2
     """Unknown option or argument (click's own)."""
     SETTINGS = 3
