@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,9 +111,13 @@ def process(
     store.close()
 
 
-def recovered_kids(process: Process, number: int) -> set[bytes]:
-    """The kids whose keys a recovery file gives to the identity that the vault was made with."""
+def recovered(process: Process, number: int) -> reader.Vault:
+    """The vault as the recovery identity opens it with recovery file ``number``, and no bridge."""
     assert process.identity is not None
-    sealed = process.content(f"{process.keyrings.prefix}recovery/{number}.age")
-    found = json.loads(reader.age_open(sealed, reader.with_identity(process.identity)))
-    return {bytes.fromhex(kid) for kid in found["meta_keys"]}
+    prefix = process.keyrings.prefix
+    objects = {}
+    for info in process.store.list(prefix, recursive=True):
+        sealed = "" if info.metadata is None else info.metadata.get(RECORD, "")
+        objects[info.key] = sealed, process.content(info.key)
+    file = objects[f"{prefix}recovery/{number}.age"][1]
+    return reader.Vault(objects, TENANT, file, process.identity)

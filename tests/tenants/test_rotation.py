@@ -24,7 +24,7 @@ from bridge.tenants.rotation import (
 )
 from bridge.tenants.vault import VaultError
 from tests.files.script import path, read, run, snapshot, write
-from tests.tenants.rotating import KEK, NEW_KEK, TENANT, Process, process, recovered_kids
+from tests.tenants.rotating import KEK, NEW_KEK, TENANT, Process, process, recovered
 
 BIG = {"{x}big": "v" * 5_000}
 THIRD_KEK = Kek(b"3" * 32)
@@ -52,7 +52,12 @@ def check(found: Process) -> None:
         keyring = fresh.keyring()
         assert fresh.kids() == set(keyring.trks) == {keyring.active}
         assert found.ledger.read() == fresh.keyrings.newest_sealed()
-        assert recovered_kids(found, keyring.number) == {keyring.active}
+        vault = recovered(found, keyring.number)
+        assert set(vault.meta_keys) == {keyring.active}
+        entries = {entry.path: entry for entry in vault.entries(vault.root)}
+        assert entries["a", "f"].content == b"one"
+        assert entries["a", "b", "g"].content == b"two"
+        assert entries["a", "f"].properties == entries["a", "b"].properties == BIG
         assert fresh.problems() == []
 
 
@@ -101,7 +106,7 @@ class TestTenant:
         if step in (Step.RESUMING, Step.SETTLING):
             added = made.keyring().with_new_trk(made.keyrings.newest()[1])
             assert made.keyrings.publish(added)
-        margins = Margins(0.0, 0.05) if step is Step.SETTLING else Margins(0.0, 0.0)
+        margins = Margins(0.0, 3600.0) if step is Step.SETTLING else Margins(0.0, 0.0)
         with pytest.raises(Interrupted):
             made.rotation(progress=interrupt, margins=margins).run()
         assert read(made.tree, "/a/f") == b"one"

@@ -27,7 +27,7 @@ from bridge.tenants.rotation import Step
 from tests.files.script import read, write
 from tests.processes import clean_environment
 from tests.tenants.ledgers import FileSecrets
-from tests.tenants.rotating import KEK, NEW_KEK, TENANT, Process, process, recovered_kids
+from tests.tenants.rotating import KEK, NEW_KEK, TENANT, Process, process, recovered
 from tests.tenants.rotator import LEASE, MARGINS, OTHER_ROTATES, PATIENCE
 
 WRITERS = 4
@@ -271,7 +271,9 @@ def check(made: Process, workers: list[Worker], old: set[bytes]) -> None:
         keyring = fresh.keyring()
         assert set(keyring.trks) == fresh.kids() == {keyring.active}
         assert not old & set(keyring.trks)
-        assert recovered_kids(made, keyring.number) == {keyring.active}
+        vault = recovered(made, keyring.number)
+        assert set(vault.meta_keys) == {keyring.active}
+        assert len(list(vault.entries(vault.root))) > len(workers)
         assert fresh.ledger.read() == fresh.keyrings.newest_sealed()
 
 
