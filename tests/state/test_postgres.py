@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing
 import os
 import signal
@@ -87,12 +88,14 @@ def test_a_restart_between_two_requests_is_noticed_by_nobody(server: PostgreSQL)
 
 def test_a_server_that_comes_back_in_time_was_only_waited_for(server: PostgreSQL) -> None:
     with open_state(server.url, busy=LIMIT) as state:
+        backend = state._backend
+        assert isinstance(backend, PostgresBackend)
         before = change(state)
         server.stop()
         with ThreadPoolExecutor(4) as pool:
             reads = [pool.submit(generation, state) for _ in range(2)]
             changed = pool.submit(change, state)
-            time.sleep(0.3)
+            until(lambda: backend._missing_since < math.inf)
             assert not any(each.done() for each in (*reads, changed))
             server.start_again()
             assert changed.result(LIMIT) == before + 1
