@@ -9,7 +9,9 @@ from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import psycopg
-from psycopg.pq import ConnStatus
+from psycopg import generators
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
 
 from bridge.state.api import StateUnavailable
 from bridge.state.backend import Cursor
@@ -21,15 +23,13 @@ _TURN = 7_236_404_189_526_114_305
 ADVISORY = f"SELECT pg_advisory_xact_lock({_TURN})"
 """Waits for the turn to write, which ends with the transaction."""
 
-_TIME = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_TIME = b"SELECT extract(epoch FROM clock_timestamp())::float8"
 # READ COMMITTED, for each statement to see what was committed before this turn began. The time is
 # taken when the lock is held: the lock is the row that it is selected from.
-_BEGIN = "; ".join(
-    [
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        f"WITH turn AS MATERIALIZED ({ADVISORY}) {_TIME} FROM turn",
-    ]
-)
+_BEGIN = (
+    b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; WITH turn AS MATERIALIZED (%b) %b FROM turn"
+) % (ADVISORY.encode(), _TIME)
+_DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
 class Raw(psycopg.Connection[tuple[Any, ...]]):
@@ -68,6 +68,18 @@ class Raw(psycopg.Connection[tuple[Any, ...]]):
         except StopIteration as end:
             return end.value
 
+    def control(self, statements: bytes) -> list[PGresult]:
+        """Run statements without parameters in one message; returns what each gave, as text.
+
+        Without the driver's cursor, which would take longer than the server.
+        """
+        self.pgconn.send_query(statements)
+        results: list[PGresult] = self.wait(generators.execute(self.pgconn))
+        for result in results:
+            if result.status not in _DONE:
+                raise psycopg.errors.error_from_result(result, encoding="utf-8")
+        return results
+
 
 class PostgresConnection:
     """Implements ``bridge.state.backend.Connection``."""
@@ -79,7 +91,6 @@ class PostgresConnection:
         self._raw = raw
         self._server_clock = server_clock
         self._clock = clock
-        self._control = raw.cursor()
         self.cursor = cast("Cursor", raw.cursor(binary=True))
 
     @property
@@ -102,24 +113,21 @@ class PostgresConnection:
     def measure(self) -> float:
         """Ask the server for its time, and remember how far our own clock is from it."""
         start = time.monotonic()
-        rows = self._control.execute(_TIME, prepare=False).fetchall()
-        self._server_clock.learn(rows[0][0], start, time.monotonic(), sure=True)
-        return float(rows[0][0])
+        now = _time(self._raw.control(_TIME)[0])
+        self._server_clock.learn(now, start, time.monotonic(), sure=True)
+        return now
 
     def begin(self) -> float:
         """Wait for the turn that all processes' writing transactions take, by an advisory lock."""
         start = time.monotonic()
-        # One message, and so one way there and back.
-        self._control.execute(_BEGIN, prepare=False)
-        self._control.nextset()
-        now = float(self._control.fetchall()[0][0])
+        now = _time(self._raw.control(_BEGIN)[1])
         self._server_clock.learn(now, start, time.monotonic())
         return now if self._clock is None else self._clock()
 
     def commit(self) -> None:
         """Commit; the turn ends when others can see it."""
         try:
-            self._control.execute("COMMIT", prepare=False)
+            (result,) = self._raw.control(b"COMMIT")
         except psycopg.Error as error:
             # Only an ERROR says that the transaction was taken back: a server may end after it has
             # committed and before it says so.
@@ -129,12 +137,16 @@ class PostgresConnection:
                     "the outcome is unknown"
                 ) from error
             raise
-        if self._control.statusmessage != "COMMIT":
+        if result.command_status != b"COMMIT":
             raise StateUnavailable("the state database took a transaction back")
 
     def close(self) -> None:
         """Close it; the server takes back what was not committed."""
         self._raw.close()
+
+
+def _time(result: PGresult) -> float:
+    return float(result.get_value(0, 0) or b"")
 
 
 def _severity(error: BaseException) -> str | None:
