@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from bridge.cli.options import config_option
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.tenants.api import UsageDay
+from bridge.tenants.report import by_month
 
 
 @click.command()
@@ -40,7 +38,7 @@ def usage(
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         days = administration.usage(tenant_id or None, first=first, last=last)
     if as_csv:
-        click.echo(monthly_csv(days), nl=False)
+        click.echo(by_month(days), nl=False)
         return
     names = [field.name for field in fields(UsageDay)]
     facts = {"days": [dict(zip(names, astuple(day), strict=True)) for day in days]}
@@ -50,21 +48,3 @@ def usage(
         for day in days
     ]
     say(facts, "\n".join(lines) or "Nothing was stored or moved yet.", as_json=as_json)
-
-
-def monthly_csv(days: Sequence[UsageDay]) -> str:
-    """Days as CSV, summed up by tenant, bucket, partner and month (RFC 4180)."""
-    sums: dict[tuple[str, str, str, str], list[float]] = {}
-    for day in days:
-        key = (day.day[:7], day.tenant, day.bucket, day.partner)
-        row = sums.setdefault(key, [0, 0, 0, 0])
-        for index, value in enumerate((day.byte_hours, day.down, day.up, day.requests)):
-            row[index] += value
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(
-        ("month", "tenant", "bucket", "partner", "byte_hours", "bytes_down", "bytes_up", "requests")
-    )
-    for key, values in sorted(sums.items()):
-        writer.writerow((*key, *(round(value) for value in values)))
-    return text.getvalue()

@@ -12,9 +12,9 @@ from aiohttp import web
 from bridge.http.answer import refusal
 from bridge.http.body import promised_length
 from bridge.http.errors import Overloaded, Refused
+from bridge.http.served import Served
 from bridge.serve.turns import Turns
 from bridge.telemetry.metrics import Metrics
-from bridge.webdav import Served
 
 _log = structlog.get_logger()
 
@@ -26,7 +26,6 @@ class Front:
 
     ``turns``: whose turn it is to upload; ``wait``: seconds that a PUT waits for its turn before
     503. It waits before the door asks for its body: a client that expects 100 has sent nothing yet.
-    ``asked`` is told who has made a request, once it is answered.
     """
 
     def __init__(
@@ -36,13 +35,11 @@ class Front:
         door: str,
         turns: Turns,
         wait: float,
-        asked: Callable[[str], None] = lambda _username: None,
     ) -> None:
         self._metrics = metrics
         self._door = door
         self._turns = turns
         self._wait = wait
-        self._asked = asked
         self.uploads = 0
         """PUTs under way."""
 
@@ -82,6 +79,20 @@ class Front:
                 return await handler(request)
             finally:
                 self.uploads -= 1
+
+
+class AccessLog:
+    """What is said and counted of each request to one door, once it is answered.
+
+    ``asked`` is told who has made it, where somebody had signed in.
+    """
+
+    def __init__(
+        self, metrics: Metrics, *, door: str, asked: Callable[[str], None] = lambda _who: None
+    ) -> None:
+        self._metrics = metrics
+        self._door = door
+        self._asked = asked
 
     def served(self, served: Served) -> None:
         """One line of the access log, and its figures; the target only at debug level."""

@@ -21,7 +21,7 @@ from bridge.files.errors import FileError
 from bridge.http.limits import Limits
 from bridge.http.pool import Workers
 from bridge.http.server import Server
-from bridge.serve.access import Front
+from bridge.serve.access import AccessLog, Front
 from bridge.serve.background import Background
 from bridge.serve.core import Core, usable
 from bridge.serve.health import Health
@@ -176,19 +176,19 @@ async def _serve(
         door="webdav",
         turns=turns,
         wait=limits.queue_seconds,
-        asked=tenants.requested,
     )
     door = WebDAVDoor(
         authenticator=SignIn(services.administration.records),
         tree_for=tenants.tree,
         locks_for=tenants.locks,
         quota_for=_quota(settings, tenants),
+        rights_for=lambda credential: credential.rights,
         workers=workers,
         limits=within,
         path=listen.webdav_path,
         public_url=listen.public_url,
         proxies=map(str, listen.trusted_proxies),
-        served=front.served,
+        served=AccessLog(metrics, door="webdav", asked=tenants.requested).served,
     )
     administration = AdminDoor(
         services.administration,
@@ -196,6 +196,7 @@ async def _serve(
         limits=within,
         meanings=MEANINGS,
         proxies=map(str, listen.trusted_proxies),
+        served=AccessLog(metrics, door="admin").served,
     )
 
     def forget() -> None:

@@ -286,6 +286,7 @@ class TenantService:
     def revoke_token(self, token_id: str) -> None:
         """See ``Administration``."""
         self.records.drop_token(token_id)
+        self.changed()
 
     def token(self, text: str) -> Token | None:
         """See ``Administration``."""

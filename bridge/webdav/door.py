@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from aiohttp import web
@@ -21,6 +20,8 @@ from bridge.http.errors import Refused
 from bridge.http.limits import Limits
 from bridge.http.origin import Origins, PublicURL
 from bridge.http.pool import Workers
+from bridge.http.served import Served
+from bridge.http.sign_in import Opening
 from bridge.state.api import LeaseBusy, Locks, StateError
 from bridge.tenants.api import ALL_RIGHTS, Right
 from bridge.webdav.call import Call, Settings, Tools
@@ -57,25 +58,6 @@ VERBS: dict[str, Verb] = {
     "LOCK": lock,
     "UNLOCK": unlock,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One request that was answered, for access log and metrics.
-
-    ``status`` is 499 when the client went away before its answer was whole. ``principal``: who
-    asked, ``""`` when nobody had signed in. ``seconds`` until the answer was ready (if streamed:
-    sent). ``target`` holds file names in plain: below DEBUG it must not reach a log.
-    """
-
-    request_id: str
-    method: str
-    target: str
-    status: int
-    seconds: float
-    address: str
-    principal: str
-    agent: str
 
 
 class WebDAVDoor(Generic[C]):
@@ -119,7 +101,9 @@ class WebDAVDoor(Generic[C]):
             mount=Mount(path, public),
             workers=workers,
         )
-        self.gate: Gate[Share] = Gate(self._admit, workers.quick, realm=realm)
+        self.gate: Gate[Share] = Gate(
+            self._admit, workers.quick, realm=realm, waiting=limits.connections // 4
+        )
         """Who is let in; ``forget`` there when somebody was shut out."""
         self._served = served
 
@@ -165,10 +149,11 @@ class WebDAVDoor(Generic[C]):
                 )
         return response
 
-    def _admit(self, username: str, secret: str, address: str) -> Share | None:
+    def _admit(self, username: str, secret: str, address: str) -> Opening[Share] | None:
         credential = self._authenticator.authenticate(username, secret, address)
-        if credential is None:
-            return None
+        return None if credential is None else Opening(lambda: self._share(credential))
+
+    def _share(self, credential: C) -> Share:
         tree, locks = self._tree_for(credential), self._locks_for(credential)
         quota_for, rights_for = self._quota_for, self._rights_for
         return Share(

@@ -11,8 +11,8 @@ from datetime import date
 import pytest
 
 from bridge.admin import lasting
-from bridge.admin.usage import by_month
 from bridge.tenants.api import UsageDay
+from bridge.tenants.report import by_month
 from bridge.tenants.usage import Change, Traffic
 from bridge.tenants.usage_rows import TenantUsage
 from tests.admin.server import ROOT, Running, running
@@ -176,7 +176,7 @@ def test_months_are_sums_of_days() -> None:
         UsageDay("acme", "b", "", "2031-01-30", 1, 20, 3, 10.4),
         UsageDay("acme", "other", "", "2031-01-30", 1, 20, 3, 0.6),
     ]
-    assert by_month(days).decode().split("\r\n")[1:] == [
+    assert by_month(days).split("\r\n")[1:] == [
         "2031-01,acme,b,,21,40,2,6",
         "2031-01,acme,other,,1,20,1,3",
         "",

@@ -15,9 +15,10 @@ from aiohttp import web
 from bridge.files.api import FileTree
 from bridge.http.limits import Limits
 from bridge.http.pool import Workers
+from bridge.http.served import Served
 from bridge.http.server import Server
 from bridge.state.api import Locks
-from bridge.webdav import Quota, Served, Settings, WebDAVDoor
+from bridge.webdav import Quota, Settings, WebDAVDoor
 from tests.tenants.credentials import rights_of
 from tests.webdav.client import Client
 
