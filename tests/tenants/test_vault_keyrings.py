@@ -239,24 +239,37 @@ class TestOpenKeys:
         store.close()
         assert keys.sealing().number == 1
 
-    def test_seal_nothing_while_ledger_or_store_do_not_answer(
+    def test_ask_the_ledger_alone_while_that_knows_of_no_newer_one(
         self, keyrings: Keyrings, store: MemoryStore
     ) -> None:
-        keys, _ = keyrings.open(patience=0.0)
-        assert keys.open_record(VaultKeys(keyrings.newest()[0]).seal_record(FOLDER)) == FOLDER
+        keys, _ = keyrings.open(patience=PATIENCE)
+        keys._confirmed = -PATIENCE  # long ago
+        store.close()
+        assert keys.sealing().number == 1
 
-        class Away:
+    def test_seal_nothing_while_the_ledger_does_not_answer(self, store: MemoryStore) -> None:
+        class Ledger:
+            away = False
+
             def read(self) -> tuple[int, bytes]:
-                raise StateUnavailable("the database is away")
+                if self.away:
+                    raise StateUnavailable("the database is away")
+                return 0, b""
 
             def advance(self, old: int, new: int, sealed: bytes) -> bool:
                 raise AssertionError
 
-        away, _ = keyrings.open(patience=0.0)
-        keyrings._ledger = Away()
+        ledger = Ledger()
+        keyrings = Keyrings(store, (KEK,), "t", ledger)
+        keys, _ = keyrings.open(create=True, patience=0.0)
+        ledger.away = True
         with pytest.raises(Unconfirmed, match="the database is away"):
-            away.sealing()
-        keyrings._ledger = None
+            keys.sealing()
+        sealed = VaultKeys(Keyrings(store, (KEK,), "t").newest()[0]).seal_record(FOLDER)
+        assert keys.open_record(sealed) == FOLDER
+
+    def test_seal_nothing_while_the_store_does_not_answer(self, store: MemoryStore) -> None:
+        keys, _ = Keyrings(store, (KEK,), "t").open(create=True, patience=0.0)
         store.close()
         with pytest.raises(Unconfirmed) as caught:
             keys.sealing()
@@ -266,7 +279,7 @@ class TestOpenKeys:
         self, keyrings: Keyrings, store: MemoryStore
     ) -> None:
         keyrings.publish(with_new_trk(keyrings))
-        keys, _ = keyrings.open(patience=0.0)
+        keys, _ = Keyrings(store, (KEK,), "t").open(patience=0.0)
         store.delete(".bridge/t/keyring/2")
         with pytest.raises(Unconfirmed, match="rolled back"):
             keys.sealing()
