@@ -22,6 +22,7 @@ from bridge.crypto.keyring import Kek, Keyring, kek_of, newest
 from bridge.crypto.vault import VaultKeys
 from bridge.state.api import StateError
 from bridge.store.api import Exists, NotFound, ObjectStore, StoreError
+from bridge.tenants.api import TenantError
 
 FORMAT = 1
 """The vault format that ``recovery/<n>.age`` names."""
@@ -50,7 +51,10 @@ def keyrings_prefix(tenant_id: str) -> str:
 
 
 class Ledger(Protocol):
-    """The newest keyring of one tenant as the state database knows it. Raises StateError."""
+    """The newest keyring of one tenant as the state database knows it.
+
+    Raises StateError, and NoSuchTenant once the tenant is gone.
+    """
 
     def read(self) -> tuple[int, bytes]:
         """Its number, and it sealed; 0 and b"" where none is known."""
@@ -161,14 +165,14 @@ class Keyrings:
         assert self._ledger is not None
         try:
             return self._ledger.read()[0]
-        except StateError as error:
+        except (StateError, TenantError) as error:
             raise Unconfirmed(f"the newest keyring cannot be told: {error}") from error
 
     def _answer(self) -> Keyring:
         """The newest keyring; raises Unconfirmed, whatever the reason."""
         try:
             return self.newest()[0]
-        except (VaultError, StoreError, StateError) as error:
+        except (VaultError, StoreError, StateError, TenantError) as error:
             raise Unconfirmed(f"the newest keyring cannot be told: {error}") from error
 
     def _look(self) -> tuple[Keyring, bytes]:

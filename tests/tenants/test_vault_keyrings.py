@@ -15,6 +15,7 @@ from bridge.state.api import StateUnavailable
 from bridge.store.api import NotFound, ObjectStore, Unavailable
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
+from bridge.tenants.api import NoSuchTenant
 from bridge.tenants.vault import Keyrings, VaultError
 from tests.tenants.ledgers import FileLedger
 
@@ -247,13 +248,18 @@ class TestOpenKeys:
         store.close()
         assert keys.sealing().number == 1
 
-    def test_seal_nothing_while_the_ledger_does_not_answer(self, store: MemoryStore) -> None:
+    @pytest.mark.parametrize(
+        "error", [StateUnavailable("the database is away"), NoSuchTenant("it was deleted")], ids=str
+    )
+    def test_seal_nothing_while_the_ledger_does_not_answer(
+        self, store: MemoryStore, error: Exception
+    ) -> None:
         class Ledger:
             away = False
 
             def read(self) -> tuple[int, bytes]:
                 if self.away:
-                    raise StateUnavailable("the database is away")
+                    raise error
                 return 0, b""
 
             def advance(self, old: int, new: int, sealed: bytes) -> bool:
@@ -263,7 +269,7 @@ class TestOpenKeys:
         keyrings = Keyrings(store, (KEK,), "t", ledger)
         keys, _ = keyrings.open(create=True, patience=0.0)
         ledger.away = True
-        with pytest.raises(Unconfirmed, match="the database is away"):
+        with pytest.raises(Unconfirmed, match=str(error)):
             keys.sealing()
         sealed = VaultKeys(Keyrings(store, (KEK,), "t").newest()[0]).seal_record(FOLDER)
         assert keys.open_record(sealed) == FOLDER
