@@ -7,7 +7,7 @@ of it. The order of opening is the order of the layers, and closing goes the oth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,7 +18,7 @@ from bridge.settings import Settings
 from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
 from bridge.storage import storage_of
-from bridge.store.api import StoreError
+from bridge.store.api import Forbidden, StoreError
 from bridge.store.closing import Closing
 from bridge.store.deadline import deadline
 from bridge.store.storj.library import LibraryError
@@ -234,15 +234,20 @@ class Services(Closing):
         }
 
     def _check_store(self) -> None:
-        """Ask the store of whoever came last: on Storj each tenant's is another."""
-        last = self.tenants.last
-        if last is not None:
-            last.store.probe()
+        """Ask the configured tenant's store, or else the one of whoever came last.
+
+        There, a grant that is worthless is that tenant's own trouble: the store has answered.
+        """
+        if self.settings.tenant is not None:
+            self.tenants.tenant(self.settings.tenant.id).store.probe()
+        elif (last := self.tenants.last) is not None:
+            with suppress(Forbidden):
+                last.store.probe()
 
     def _check_keys(self) -> None:
-        last = self.tenants.last
-        if last is not None:
-            last.keyrings.check()
+        """Open the configured tenant's keyring: those of others are their own trouble."""
+        if self.settings.tenant is not None:
+            self.tenants.tenant(self.settings.tenant.id).keyrings.check()
 
     def watch(self, metrics: Metrics) -> None:
         """Offer the parts' own figures."""

@@ -55,6 +55,9 @@ IDLE = 900.0
 ACTIVE = 60.0
 """Seconds after the last sign-in for which a tenant has its share of the names remembered."""
 
+MOST_VIEWS = 1_000
+"""Stores of credentials that an open tenant keeps."""
+
 FEWEST_NAMES = 1_000
 """Names remembered of a tenant that is open, whatever the others take."""
 
@@ -104,7 +107,9 @@ class OpenTenant:
     usage: UsageLedger
     used: float
     views: dict[str, tuple[bytes, ObjectStore]] = field(default_factory=dict)
-    """Stores of credentials by their labels, each with the sealed grant it was opened by."""
+    """Stores of credentials by their labels, each with the sealed grant it was opened by. Those
+    that were asked for last stand at the end."""
+    opening: threading.Lock = field(default_factory=threading.Lock)
 
 
 class OpenTenants:
@@ -158,13 +163,17 @@ class OpenTenants:
     @_for_doors
     def tree(self, credential: Credential) -> FileTree:
         """What a credential that has just signed in sees. Raises FileError, StateError."""
-        opened = self.tenant(credential.tenant.id)
-        opened.usage.quota = credential.tenant.quota  # it may have been changed since
-        tree: FileTree = opened.tree
         found = self._records.sign_in(credential.tenant.id, credential.label)
         if found is None:
             raise NoSuchCredential(f"credential {credential.name} was revoked")
-        sealed = found[1].sealed_grant
+        tenant, sealed = found[0].tenant, found[1].sealed_grant
+        opened = self.tenant(tenant.id)
+        if opened.tenant.created != tenant.created:
+            # Another one of this name, made since that was deleted.
+            self.drop(tenant.id)
+            opened = self.tenant(tenant.id)
+        opened.usage.quota = tenant.quota  # it may have been changed since
+        tree: FileTree = opened.tree
         if sealed:
             tree = opened.tree.acting_by(self._store_of(opened, credential, sealed))
         root = folder_path(credential.root)
@@ -181,13 +190,15 @@ class OpenTenants:
         return self.tenant(credential.tenant.id).usage
 
     def _store_of(self, opened: OpenTenant, credential: Credential, sealed: bytes) -> ObjectStore:
-        known = opened.views.get(credential.label)
-        if known is not None and known[0] == sealed:
+        with opened.opening:
+            known = opened.views.pop(credential.label, None)
+            if known is None or known[0] != sealed:
+                grant = self._sealer.open(CREDENTIAL_GRANT, opened.tenant.id, sealed)
+                known = sealed, self._storage.open(opened.tenant, grant)
+            opened.views[credential.label] = known
+            if len(opened.views) > MOST_VIEWS:
+                del opened.views[next(iter(opened.views))]  # requests that run still keep it
             return known[1]
-        grant = self._sealer.open(CREDENTIAL_GRANT, opened.tenant.id, sealed)
-        store = self._storage.open(opened.tenant, grant)
-        opened.views[credential.label] = sealed, store
-        return store
 
     def _opened(self, row: TenantRow) -> OpenTenant:
         tenant = row.tenant
@@ -236,20 +247,23 @@ class OpenTenants:
                 tree.mkdir(Path(path.names[: depth + 1]))
 
     def confirm(self) -> None:
-        """Tell each open tenant's keys which keyring is the newest.
+        """Tell each open tenant's keys which keyring is the newest. Raises StateError.
 
-        Raises StateError, VaultError, StoreError.
+        What fails for one is logged; its keys then ask by themselves.
         """
         asked = self._clock()
         newest = self._records.keyring_numbers()
         for opened in self:
             number = newest.get(opened.tenant.id)
-            if number is None:
-                self.drop(opened.tenant.id)
-            elif not opened.keys.confirm(number, asked):
-                keyring, _ = opened.keyrings.newest()
-                opened.keys.take(keyring)
-                opened.keys.confirm(keyring.number, asked)
+            try:
+                if number is None:
+                    self.drop(opened.tenant.id)
+                elif not opened.keys.confirm(number, asked):
+                    keyring, _ = opened.keyrings.newest()
+                    opened.keys.take(keyring)
+                    opened.keys.confirm(keyring.number, asked)
+            except (StoreError, VaultError, CryptoError) as error:
+                log.warning("the newest keyring of %s: %s", opened.tenant.id, error)
 
     def drop(self, tenant_id: str) -> None:
         """Keep it open no longer than requests use it."""

@@ -1,0 +1,164 @@
+"""Tenants in use: opened once, dropped when idle, and never taken for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path as FilePath
+
+import pytest
+
+from bridge.crypto.keyring import Kek
+from bridge.files.api import FileTree
+from bridge.files.errors import NoSuchFile, StorageUnavailable
+from bridge.files.path import Path
+from bridge.state.database import DatabaseState, open_state
+from bridge.tenants import opened as module
+from bridge.tenants.api import Credential
+from bridge.tenants.opened import IDLE, OpenTenants
+from bridge.tenants.service import TenantService
+from tests.tenants.storage import Storage
+
+KEK = Kek(bytes(range(32)))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def state(tmp_path: FilePath) -> Iterator[DatabaseState]:
+    opened = open_state(tmp_path / "state.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def storage() -> Storage:
+    return Storage()
+
+
+@pytest.fixture
+def service(state: DatabaseState, storage: Storage) -> TenantService:
+    return TenantService(state, storage, (KEK,))
+
+
+@pytest.fixture
+def tenants(
+    service: TenantService, state: DatabaseState, storage: Storage, clock: Clock
+) -> Iterator[OpenTenants]:
+    made = OpenTenants(service.records, storage, state, (KEK,), cache_names=10_000, clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def credential(service: TenantService) -> Callable[..., Credential]:
+    """Makes a credential, and its tenant where that is missing."""
+
+    def make(name: str, label: str = "") -> Credential:
+        if name not in {each.id for each in service.tenants()}:
+            service.create_tenant(name, root_grant="root")
+        return service.create_credential(name, label).credential
+
+    return make
+
+
+def _put(tree: FileTree, name: str, content: bytes = b"x") -> None:
+    writer = tree.create(Path((name,)), size=len(content))
+    writer.write(content)
+    writer.commit()
+
+
+def test_a_tenant_is_opened_once(
+    tenants: OpenTenants, credential: Callable[..., Credential]
+) -> None:
+    who = credential("acme")
+    with ThreadPoolExecutor(8) as pool:
+        found = {id(each) for each in pool.map(lambda _: tenants.tenant("acme"), range(32))}
+    assert len(found) == 1
+    _put(tenants.tree(who), "file")
+    assert tenants.tree(who).stat(Path(("file",))).size == 1
+
+
+def test_an_idle_tenant_is_dropped_and_who_works_with_it_goes_on(
+    tenants: OpenTenants, credential: Callable[..., Credential], clock: Clock
+) -> None:
+    who = credential("acme")
+    tree = tenants.tree(who)
+    clock.now += IDLE - 1
+    tenants.drop_idle()
+    assert len(list(tenants)) == 1
+    clock.now += 2
+    tenants.drop_idle()
+    assert list(tenants) == []
+    _put(tree, "file")
+    assert tenants.tree(who).stat(Path(("file",))).size == 1
+
+
+def test_another_tenant_of_the_same_name_is_another(
+    tenants: OpenTenants, service: TenantService, credential: Callable[..., Credential]
+) -> None:
+    _put(tenants.tree(credential("acme")), "file")
+    service.delete_tenant("acme", purge=True)
+    again = tenants.tree(credential("acme"))
+    with pytest.raises(NoSuchFile):
+        again.stat(Path(("file",)))
+    _put(again, "new")
+    assert [entry.name for entry in again.list(Path())] == ["new"]
+
+
+def test_a_tenant_that_is_gone_is_dropped(
+    tenants: OpenTenants, service: TenantService, credential: Callable[..., Credential]
+) -> None:
+    who = credential("acme")
+    tenants.tree(who)
+    service.delete_tenant("acme", purge=True)
+    tenants.confirm()
+    assert list(tenants) == []
+    with pytest.raises(StorageUnavailable):
+        tenants.tree(who)
+
+
+def test_stores_of_credentials_are_kept_and_bounded(
+    tenants: OpenTenants,
+    credential: Callable[..., Credential],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_VIEWS", 3)
+    everybody = [credential("acme", f"c{number}") for number in range(5)]
+    for who in everybody:
+        tenants.tree(who)
+    opened = tenants.tenant("acme")
+    assert list(opened.views) == ["c2", "c3", "c4"]
+    kept = opened.views["c2"][1]
+    tenants.tree(everybody[2])
+    assert list(opened.views) == ["c3", "c4", "c2"]
+    assert opened.views["c2"][1] is kept
+
+
+def test_the_names_remembered_are_shared(
+    tenants: OpenTenants, credential: Callable[..., Credential], clock: Clock
+) -> None:
+    one, other = credential("one"), credential("other")
+    tenants.tree(one)
+    assert tenants.tenant("one").tree.vault.cache.listing_limit == 5_000
+    tenants.tree(other)
+    limits = {each.tree.vault.cache.listing_limit for each in tenants}
+    assert limits == {2_500}
+    clock.now += 2 * module.ACTIVE
+    tenants.tree(other)
+    tenants.share_names()
+    assert {each.tenant.id: each.tree.vault.cache.listing_limit for each in tenants} == {
+        "one": module.FEWEST_NAMES // 2,
+        "other": 5_000,
+    }
