@@ -102,7 +102,7 @@ class WebDAVDoor(Generic[C]):
             workers=workers,
         )
         self.gate: Gate[Share] = Gate(
-            self._admit, workers.quick, realm=realm, waiting=limits.connections // 4
+            self._admit, workers.quick, realm=realm, waiting=max(1, limits.connections // 4)
         )
         """Who is let in; ``forget`` there when somebody was shut out."""
         self._served = served
