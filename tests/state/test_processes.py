@@ -47,7 +47,7 @@ def _writes_until_killed(url: str, ready: Connection) -> None:
     number = 0
     while True:
         number += 1
-        name = LeaseName(A, b"%d" % number)
+        name = LeaseName(A, b"%d %d" % (os.getpid(), number))
         with tree.acquire([name], [Touch(A, links=False)], wait=60) as lease:
             ready.send(lease.finish()[A].generation)
 
@@ -203,5 +203,6 @@ def test_no_generation_that_was_seen_goes_back_when_its_writer_is_killed(
         state = database.open(real=True)
         (found,) = state.tree("v").read([A])
         assert found.generation >= seen
-        assert not found.changing
+        # On PostgreSQL nobody knows that the writer is dead until its lease has run out.
+        assert not (found.changing and database.is_sqlite)
         state.close()
