@@ -34,8 +34,9 @@ LOCK_PURGE_SECONDS = 600.0
 COUNT_SECONDS = 86_400.0
 """How old a count of what a tenant holds may become."""
 
-COUNT_PAUSE = 600.0
-"""Seconds between two counts of one tenant, however much changes that no delta tells of."""
+COUNT_PAUSE = 10.0
+COUNT_SHARE = 20.0
+"""Seconds from one count of a tenant to the next, and how often as long as the last one took."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Background:
         self._state = services.state
         jobs = services.administration.jobs
         self._stopped = threading.Event()
-        self._counted: dict[str, float] = {}
+        self._count_due: dict[str, float] = {}
         chores = {
             "chores": [
                 _Chore("keys", CONFIRM_SECONDS, self._tenants.confirm),
@@ -70,7 +71,7 @@ class Background:
             ],
             "jobs": [
                 _Chore("jobs", JOB_SECONDS, lambda: jobs.run_due(self._stopped.is_set)),
-                _Chore("count", IDLE_SECONDS, self._count),
+                _Chore("count", COUNT_PAUSE, self._count),
             ],
             "reaper": [_Chore("reaper", 1.0, self._reap)],
         }
@@ -138,10 +139,13 @@ class Background:
 
     def _count_one(self, opened: OpenTenant) -> None:
         usage = opened.usage
-        now = time.monotonic()
         counted = usage.used.counted
         old = counted is None or counted + COUNT_SECONDS < time.time()
-        last = self._counted.get(opened.tenant.id, -COUNT_PAUSE)
-        if (old or usage.to_be_counted) and last + COUNT_PAUSE <= now:
-            self._counted[opened.tenant.id] = now
-            usage.count(opened.tree.usage)
+        began = time.monotonic()
+        if (old or usage.to_be_counted) and self._count_due.get(opened.tenant.id, 0.0) <= began:
+            try:
+                usage.count(opened.tree.usage)
+            finally:
+                took = time.monotonic() - began
+                pause = max(COUNT_PAUSE, COUNT_SHARE * took)
+                self._count_due[opened.tenant.id] = began + took + pause

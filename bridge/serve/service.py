@@ -290,7 +290,9 @@ def _quota(settings: Settings, tenants: OpenTenants) -> Callable[[Credential], Q
     def quota_for(credential: Credential) -> Quota:
         usage = tenants.usage(credential)
         room = [each for each in (usage.available, on_disk()) if each is not None]
-        return Quota(used=usage.used.bytes, available=min(room, default=None))
+        # What others of its tenant hold is nothing to whoever sees one folder.
+        used = usage.used.bytes if credential.root == "/" else None
+        return Quota(used, min(room, default=None))
 
     return quota_for
 

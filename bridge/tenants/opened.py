@@ -270,6 +270,8 @@ class OpenTenants:
         with self._mutex:
             dropped = self._open.pop(tenant_id, None)
         if dropped is not None:
+            with suppress(StateError, NoSuchTenant):  # what is not told, the next count corrects
+                dropped.usage.flush()
             self._hits += dropped.tree.vault.cache.hits
             self._misses += dropped.tree.vault.cache.misses
 
@@ -291,12 +293,10 @@ class OpenTenants:
     def close(self) -> None:
         """Tell the database what each has used, and close them all."""
         for opened in self:
-            with suppress(StateError, NoSuchTenant):
-                opened.usage.flush()
+            self.drop(opened.tenant.id)
             for _, store in opened.views.values():
                 store.close()
             opened.store.close()
-            self.drop(opened.tenant.id)
 
     def share_names(self) -> None:
         """Share the names that may be remembered among those who are active."""
@@ -309,8 +309,9 @@ class OpenTenants:
             opened.tree.vault.cache.resize(share if used else FEWEST_NAMES)
 
     def drop_idle(self) -> None:
-        """Drop those nobody has signed in to for a while, and whose removed folders are empty."""
+        """Drop those nobody has signed in to for a while, and for whom nothing is under way."""
         long_ago = self._clock() - IDLE
         for opened in self:
-            if opened.used < long_ago and not opened.tree.reaper.backlog:
+            resting = opened.usage.at_rest and not opened.tree.reaper.backlog
+            if opened.used < long_ago and resting:
                 self.drop(opened.tenant.id)
