@@ -95,6 +95,7 @@ def test_an_idle_tenant_is_dropped_and_who_works_with_it_goes_on(
 ) -> None:
     who = credential("acme")
     tree = tenants.tree(who)
+    tenants.tenant("acme").usage.count(tree.usage)
     clock.now += IDLE - 1
     tenants.drop_idle()
     assert len(list(tenants)) == 1
@@ -103,6 +104,23 @@ def test_an_idle_tenant_is_dropped_and_who_works_with_it_goes_on(
     assert list(tenants) == []
     _put(tree, "file")
     assert tenants.tree(who).stat(Path(("file",))).size == 1
+
+
+def test_a_tenant_to_whom_something_comes_is_not_dropped(
+    tenants: OpenTenants, credential: Callable[..., Credential], clock: Clock
+) -> None:
+    tree = tenants.tree(credential("acme"))
+    tenants.tenant("acme").usage.count(tree.usage)
+    writer = tree.create(Path(("file",)), size=1)
+    clock.now += 2 * IDLE
+    tenants.drop_idle()
+    assert len(list(tenants)) == 1
+    writer.write(b"x")
+    writer.commit()
+    tenants.tenant("acme").usage.flush()
+    clock.now += 2 * IDLE
+    tenants.drop_idle()
+    assert list(tenants) == []
 
 
 def test_another_tenant_of_the_same_name_is_another(
