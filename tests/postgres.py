@@ -54,6 +54,7 @@ class PostgreSQL:
         self._settings = SETTINGS | dict(settings or {})
         self._programs = Path()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -106,6 +107,12 @@ class PostgreSQL:
             start_new_session=True,  # what stops us by Ctrl-C is not to stop it first
             **_user(),
         )
+        # Ours ends at the latest when nobody holds the other end of its watcher's pipe any more.
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", f"read _; kill -QUIT {self._process.pid}"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         ends = time.monotonic() + START_LIMIT
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > ends:
@@ -134,6 +141,10 @@ class PostgreSQL:
         """End it at once, where somebody has not done so: what it has committed it keeps."""
         if self._process is None:
             return
+        if self._watcher is not None:
+            self._watcher.kill()  # before the process's id can become another's
+            self._watcher.communicate()
+            self._watcher = None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)  # at once, whoever is connected
             self._process.send_signal(signal.SIGCONT)  # where a test has stopped it
