@@ -235,3 +235,17 @@ def test_a_tenant_may_bring_a_grant(services: Services, network: Network) -> Non
     with pytest.raises(Invalid):
         services.administration.create_tenant("other", root_grant=own, own_grant=own)
     assert [each.id for each in services.administration.tenants()] == ["guest"]
+
+
+def test_no_grant_lies_in_the_clear(
+    tenants: Services, storj_project: Project, tmp_path: FilePath
+) -> None:
+    """Neither in the database nor in what the root grant can read of the bucket."""
+    grants = [storj_project.grant, _grant(tenants, "a"), _grant(tenants, "a", "")]
+    root = _store(tenants, storj_project.grant)
+    kept = b"".join(read(root, key) for key in keys(root.list(".bridge/", recursive=True)))
+    kept += b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    for grant in grants:
+        assert len(grant) > 100
+        for start in range(0, len(grant) - 40, 40):
+            assert grant[start : start + 40].encode() not in kept
