@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bridge.crypto.errors import CryptoError
-from bridge.crypto.keyring import Kek
+from bridge.crypto.keyring import Kek, kek_of
 from bridge.files.errors import FileError
 from bridge.settings import Settings
 from bridge.state.api import StateError
@@ -25,7 +25,7 @@ from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
 from bridge.stores import CannotOpen, Stores, late_seconds
 from bridge.telemetry.metrics import Metrics
-from bridge.tenants.api import Tenant, TenantError
+from bridge.tenants.api import NoSuchTenant, Tenant, TenantError
 from bridge.tenants.configured import ConfiguredTenant
 from bridge.tenants.keks import BadKek, new_kek, parse_keks
 from bridge.tenants.opened import OpenTenant, OpenTenants
@@ -167,14 +167,20 @@ class Services(Closing):
 
     @classmethod
     def open(
-        cls, settings: Settings, metrics: Metrics | None = None, *, new_key: str | None = None
+        cls,
+        settings: Settings,
+        metrics: Metrics | None = None,
+        *,
+        new_key: str | None = None,
+        configured: bool = True,
     ) -> Self:
         """Open all parts; ``new_key``: make what the configured tenant lacks.
 
         That is the operator's key, written to its file where there is none, the store's folder or
         bucket, and the vault. A service makes none of them by itself: a disk that is not
-        mounted would look like a new one, and nobody would be shown the recovery identity. Raises
-        CannotOpen.
+        mounted would look like a new one, and nobody would be shown the recovery identity.
+        ``configured``: open that tenant; not where others are managed, though its store is away.
+        Raises CannotOpen.
         """
         create = new_key is not None
         with ExitStack() as opened, told():
@@ -187,16 +193,21 @@ class Services(Closing):
                 make_key(settings, new_key, lambda: _has_vault(settings, storage, state))
             keks = keks_of(settings)
             administration = TenantService(state, storage, keks)
+            _require_key(administration.records, keks)
             tenants = OpenTenants(
                 administration.records, storage, state, keks, cache_names=settings.caches.names
             )
             opened.callback(tenants.close)
             administration.make_folder = tenants.make_folder
+            administration.gone = tenants.drop
             identity = None
             if settings.tenant is not None:
+                administration.declared = settings.tenant.id
+            if settings.tenant is not None and configured:
                 kept = ConfiguredTenant(administration, storage, keks, settings.tenant.id)
                 identity = kept.keep(secret_of(settings), create=create)
-                tenants.tenant(settings.tenant.id)  # what does not open is told at the start
+                with suppress(NoSuchTenant):  # it is being deleted
+                    tenants.tenant(settings.tenant.id)  # what does not open is told at the start
             return cls(
                 settings,
                 stores,
@@ -239,7 +250,11 @@ class Services(Closing):
         There, a grant that is worthless is that tenant's own trouble: the store has answered.
         """
         if self.settings.tenant is not None:
-            self.tenants.tenant(self.settings.tenant.id).store.probe()
+            with suppress(NoSuchTenant):
+                self.tenants.tenant(self.settings.tenant.id).store.probe()
+        elif self.settings.store.kind != "storj":
+            with closing(self.storage.open(Tenant("probe"), "")) as store:
+                store.probe()
         elif (last := self.tenants.last) is not None:
             with suppress(Forbidden):
                 last.store.probe()
@@ -247,7 +262,8 @@ class Services(Closing):
     def _check_keys(self) -> None:
         """Open the configured tenant's keyring: those of others are their own trouble."""
         if self.settings.tenant is not None:
-            self.tenants.tenant(self.settings.tenant.id).keyrings.check()
+            with suppress(NoSuchTenant):
+                self.tenants.tenant(self.settings.tenant.id).keyrings.check()
 
     def watch(self, metrics: Metrics) -> None:
         """Offer the parts' own figures."""
@@ -262,14 +278,26 @@ class Services(Closing):
             "Removed folders not emptied yet.",
             total(lambda opened: opened.tree.reaper.backlog),
         )
-        metrics.watch("locks", "WebDAV locks held.", total(self._locks))
+        metrics.watch("locks", "WebDAV locks held.", total(lambda opened: opened.locks))
         metrics.watch_total("cache_hits", "Look-ups answered from memory.", lambda: tenants.hits)
         metrics.watch_total(
             "cache_misses", "Look-ups that asked the store.", lambda: tenants.misses
         )
 
-    def _locks(self, opened: OpenTenant) -> int:
-        return len(self.state.locks(opened.tenant.id).covering("/", children=True))
+
+def _require_key(records: Records, keks: tuple[Kek, ...]) -> None:
+    """Raise CannotOpen where nothing that the database keeps sealed opens with the keys at hand.
+
+    What is made under a wrong key would be lost when the right one is back.
+    """
+    known = {kek.id for kek in keks}
+    needed = {kek_of(row.sealed_keyring) for row in records.tenants() if row.sealed_keyring}
+    if needed and not needed & known:
+        raise CannotOpen(
+            f"keys: the tenants' keyrings are sealed under the KEK with id "
+            f"{', '.join(sorted(each.hex() for each in needed))}, which is not configured "
+            f"(configured: {', '.join(kek.id.hex() for kek in keks)})"
+        )
 
 
 def _has_vault(settings: Settings, storage: Storage, state: DatabaseState) -> bool:
@@ -295,5 +323,5 @@ def create_vault(settings: Settings) -> str | None:
 @contextmanager
 def open_administration(settings: Settings) -> Iterator[TenantService]:
     """What commands need to manage tenants. Raises CannotOpen."""
-    with Services.open(settings) as services, told():
+    with Services.open(settings, configured=False) as services, told():
         yield services.administration

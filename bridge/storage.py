@@ -12,7 +12,7 @@ from bridge.store.storj import grants
 from bridge.store.storj.access import Access
 from bridge.store.storj.facts import Permission, Place
 from bridge.stores import Stores, agent_of, make_bucket, usable_grant
-from bridge.tenants.api import Invalid, Right, Tenant
+from bridge.tenants.api import Invalid, NotForTenant, Right, Tenant
 from bridge.tenants.recover import BRIDGE
 from bridge.tenants.storage import Storage
 from bridge.tenants.vault import bridge_prefix, vault_prefix
@@ -109,8 +109,9 @@ class StorjStorage:
         """
         self._stores = stores
         self._store = settings.store
+        self._settings = settings
         self._configured: str | None = None
-        if settings.tenant is not None:
+        if create and settings.tenant is not None:
             self._configured = usable_grant(settings, create)
 
     def bucket_for(self, wanted: str | None) -> str:
@@ -160,6 +161,10 @@ class StorjStorage:
 
     def open(self, tenant: Tenant, grant: str) -> ObjectStore:
         """See ``Storage``."""
+        if not grant and (self._settings.tenant is None or self._settings.tenant.id != tenant.id):
+            raise NotForTenant(f"tenant {tenant.id} has no access grant")
+        if not grant:
+            self._configured = self._configured or usable_grant(self._settings, create=False)
         return self._stores.open(
             tenant.id, bucket=tenant.bucket, grant=grant or self._configured, partner=tenant.partner
         )

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from bridge.app import Services, keks_of, told
 from bridge.cli.options import config_option, tenant_argument
-from bridge.cli.output import in_words, json_option, say
+from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.files.resealer import Tally
 from bridge.settings import Settings, load
 from bridge.state.database import LEASE_SECONDS
-from bridge.stores import late_seconds
+from bridge.stores import CannotOpen, late_seconds
 from bridge.tenants.rekeying import Rekeying
 from bridge.tenants.rotation import Margins, Progress, Step
 
@@ -29,7 +29,8 @@ def keys() -> None:
 @keys.command("rotate-kek")
 @config_option
 @json_option
-def rotate_kek(file: Path, *, as_json: bool) -> None:
+@click.pass_context
+def rotate_kek(context: click.Context, file: Path, *, as_json: bool) -> None:
     """Seal all keyrings, grants and secrets under the first of the configured keys.
 
     Before: put the new key above the old one in the key file of every process, and restart these.
@@ -38,23 +39,25 @@ def rotate_kek(file: Path, *, as_json: bool) -> None:
     with in_words(as_json=as_json):
         settings = load(file)
         counts: dict[str, int] = {}
-        left: list[str] = []
-        with Services.open(settings) as services, told():
+        left: dict[str, str] = {}
+        with Services.open(settings, configured=False) as services, told():
             rekeying = _rekeying(services, settings)
             for tenant in services.administration.tenants():
-                counts[tenant.id] = rekeying.rotate_kek(services.tenant(tenant.id))
-                if services.administration.jobs_left(tenant.id):
-                    left.append(tenant.id)
+                try:
+                    with told():
+                        counts[tenant.id] = rekeying.rotate_kek(services.tenants.tenant(tenant.id))
+                        if not services.administration.is_copied(tenant.id):
+                            left[tenant.id] = "what the bucket keeps of it could not be written now"
+                except CannotOpen as error:
+                    left[tenant.id] = str(error)
     words = [f"{tenant_id:<24} {count} sealed anew" for tenant_id, count in counts.items()]
-    if left:
-        words.append(
-            f"Keep the old key: what the buckets keep of {', '.join(left)} could not be written "
-            "now. The service goes on with it; then run this again."
-        )
-    else:
-        words.append("The old key is needed no more.")
+    words += [f"{tenant_id:<24} {why}" for tenant_id, why in left.items()]
+    words.append(
+        "Keep the old key, and run this again." if left else "The old key is needed no more."
+    )
     facts = {"sealed": counts, "left": left, "key_id": keks_of(settings)[0].id.hex()}
     say(facts, "\n".join(words), as_json=as_json)
+    context.exit(Exit.FOUND if left else Exit.OK)
 
 
 @keys.command("rotate-tenant")
@@ -74,7 +77,7 @@ def rotate_tenant(file: Path, tenant_id: str, *, leave_damaged: bool, as_json: b
     """
     with in_words(as_json=as_json):
         settings = load(file)
-        with Services.open(settings) as services, told(), _progress() as progress:
+        with Services.open(settings, configured=False) as services, told(), _progress() as progress:
             opened = services.tenant(tenant_id)
             tally = _rekeying(services, settings).rotate_tenant(
                 opened, progress, leave_damaged=leave_damaged

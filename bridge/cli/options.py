@@ -31,6 +31,9 @@ _SIZE = re.compile(r"(\d+)\s*([kmgtp]?i?)b?", re.IGNORECASE)
 _AGO = re.compile(r"(\d+)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
+_FURTHEST = 1_000 * 365 * 86_400
+"""Seconds: a thousand years."""
+
 _LARGEST = 64 << 10
 """Most characters that are read as a secret."""
 
@@ -70,7 +73,10 @@ class When(click.ParamType[float]):
             return value
         text = str(value).strip()
         if found := _AGO.fullmatch(text.lower()):
-            return time.time() + int(found[1]) * _SECONDS[found[2]]
+            seconds = int(found[1]) * _SECONDS[found[2]]
+            if seconds > _FURTHEST:
+                self.fail(f"{text!r} is too far away", param, ctx)
+            return time.time() + seconds
         try:
             at = datetime.fromisoformat(text)
         except ValueError:

@@ -54,7 +54,7 @@ def recover(
     results: list[Found] = []
     with in_words(as_json=as_json):
         settings = load(file)
-        with Services.open(settings) as services, told():
+        with Services.open(settings, configured=False) as services, told():
             recovery = Recovery(
                 services.administration.records, services.storage, keks_of(settings)
             )
@@ -80,4 +80,6 @@ def _words(found: Found) -> str:
         return f"not brought back: {found.problem}"
     if found.known:
         return "was known"
+    if found.deleted:
+        return "was deleted, and its files kept: nothing is known of it but its keys"
     return f"is back, with {found.credentials} credentials"

@@ -86,6 +86,7 @@ class Gate(Generic[T]):
         self._key = os.urandom(32)
         self._generation = object()
         self._known: dict[bytes, _Known[T]] = {}
+        self._swept = -REMEMBERED
         self._proven: OrderedDict[bytes, None] = OrderedDict()
         self._failures = Failures(clock)
         self._line = Line(self._failures, most=waiting, sleep=sleep)
@@ -133,10 +134,20 @@ class Gate(Generic[T]):
             value: T = await self._pool.run(admitted.call)
         else:
             value = admitted
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
+        if self._generation is not generation:
+            return await self.enter(authorization, address)  # somebody was shut out meanwhile
+        self._sweep()
         self._known[digest] = _Known(self._clock() + REMEMBERED, generation, value)
         return value
+
+    def _sweep(self) -> None:
+        """Let go of what those worked with who come no more."""
+        now = self._clock()
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        if now >= self._swept + REMEMBERED:
+            self._swept = now
+            self._known = {key: known for key, known in self._known.items() if known.until > now}
 
     async def _look(
         self, username: str, secret: str, address: str, proof: bytes

@@ -31,6 +31,9 @@ IDLE_SECONDS = 60.0
 LOCK_PURGE_SECONDS = 600.0
 """How often expired locks are removed; they count for nothing before that either."""
 
+METER_SECONDS = 3_600.0
+"""How often byte-hours of tenants are reckoned in whom nothing moves."""
+
 COUNT_SECONDS = 86_400.0
 """How old a count of what a tenant holds may become."""
 
@@ -52,8 +55,8 @@ class _Chore:
 class Background:
     """The threads that work beside requests.
 
-    One confirms keys and does what is short; one empties removed folders; one does what may take
-    long: jobs, and counting.
+    One confirms keys and does what is short; the others what may take long: jobs, counting, and
+    emptying removed folders.
     """
 
     def __init__(self, services: Services) -> None:
@@ -69,9 +72,10 @@ class Background:
                 _Chore("idle", IDLE_SECONDS, self._tidy),
                 _Chore("locks", LOCK_PURGE_SECONDS, self._purge),
             ],
-            "jobs": [
-                _Chore("jobs", JOB_SECONDS, lambda: jobs.run_due(self._stopped.is_set)),
+            "jobs": [_Chore("jobs", JOB_SECONDS, lambda: jobs.run_due(self._stopped.is_set))],
+            "counts": [
                 _Chore("count", COUNT_PAUSE, self._count),
+                _Chore("meter", METER_SECONDS, services.administration.meter),
             ],
             "reaper": [_Chore("reaper", 1.0, self._reap)],
         }
@@ -127,6 +131,11 @@ class Background:
 
     def _flush(self) -> None:
         self._each("usage", lambda opened: opened.usage.flush())
+        self._each("locks", self._count_locks)
+
+    def _count_locks(self, opened: OpenTenant) -> None:
+        locks = self._state.locks(opened.tenant.id)
+        opened.locks = len(locks.covering("/", children=True)) if locks.any() else 0
 
     def _purge(self) -> None:
         self._each("locks", lambda opened: self._state.locks(opened.tenant.id).purge())

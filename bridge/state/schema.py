@@ -141,6 +141,7 @@ usage_days = Table(
     Column("tenant", Text, primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # since 1970
     Column("bucket", Text, nullable=False),
+    Column("partner", Text, nullable=False),
     Column("bytes_up", BigInteger, nullable=False),
     Column("bytes_down", BigInteger, nullable=False),
     Column("requests", BigInteger, nullable=False),

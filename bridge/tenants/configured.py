@@ -7,6 +7,7 @@ configured one, which is not copied into the database.
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -19,7 +20,9 @@ from bridge.tenants.recover import Recovery
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import digest_of, is_secret
 from bridge.tenants.storage import Storage
-from bridge.tenants.vault import Keyrings
+from bridge.tenants.vault import Keyrings, VaultError
+
+log = logging.getLogger(__name__)
 
 
 class ConfiguredTenant:
@@ -45,6 +48,9 @@ class ConfiguredTenant:
         except NoSuchTenant:
             bucket = self._storage.bucket_for(None)
             row = TenantRow(Tenant(self._id, Status.ACTIVE, bucket, created=time.time()))
+        if row.tenant.status in (Status.CREATING, Status.DELETING):
+            log.warning("the configured tenant is %s", row.tenant.status.value)
+            return None
         identity = None
         if create or not row.keyring:
             identity = self._made(row, create=create)
@@ -67,7 +73,9 @@ class ConfiguredTenant:
     def _came_back(self, store: ObjectStore) -> bool:
         """Whether the bucket knew it, with other credentials: the database was lost."""
         (found,) = Recovery(self._records, self._storage, self._keks).run(store, [self._id])
-        return not found.problem
+        if found.problem:
+            raise VaultError(f"what the store keeps of tenant {self._id}: {found.problem}")
+        return not found.deleted
 
     def _keep_credential(self, tenant: Tenant, secret: str) -> None:
         found = self._records.sign_in(self._id, "")

@@ -25,13 +25,15 @@ log = logging.getLogger(__name__)
 CLAIM = 120.0
 """Seconds for which a job that is being done is put off; long ones put it off again."""
 
+CLAIMED = "it is being done"
+"""The note of such a job."""
+
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 900.0
 """Seconds until a job that failed is tried again: twice as long each time."""
 
 REVOKE = "revoke"
 COPY = "copy"
-DELETE = "delete"
 
 FAILURES = (StoreError, StateError, GrantError, CryptoError, TenantError)
 
@@ -58,18 +60,31 @@ class Jobs:
         self._clock = clock
 
     def run_due(self, stopped: Callable[[], bool] = lambda: False) -> int:
-        """Do what is due; how many were done. Raises StateError."""
+        """Do what is due; how many were done. Raises StateError.
+
+        Of a tenant one of whose jobs has failed the others rest until the next round.
+        """
         done = 0
+        failed: set[str] = set()
         for job in self._records.due_jobs():
             if stopped():
                 break
-            done += self.run(job)
+            if job.tenant in failed:
+                continue
+            if self.run(job):
+                done += 1
+            else:
+                failed.add(job.tenant)
         return done
 
     def run_for(self, tenant_id: str) -> list[Job]:
-        """Try all that is to be done for a tenant, due or not; returns what is left of it."""
+        """Try all that is to be done for a tenant, though it rests; returns what is left of it.
+
+        What another process is doing is left to that.
+        """
         for job in self._records.jobs_of(tenant_id):
-            self.run(job)
+            if job.note != CLAIMED or job.due <= self._clock():
+                self.run(job)
         return self._records.jobs_of(tenant_id)
 
     def run(self, job: Job) -> bool:
@@ -78,15 +93,15 @@ class Jobs:
 
         def claim() -> bool:
             nonlocal claimed
-            later = replace(claimed, due=self._clock() + CLAIM)
+            later = replace(claimed, due=self._clock() + CLAIM, note=CLAIMED)
             if not self._records.put_off(claimed, later):
                 return False
             claimed = later
             return True
 
         def go_on() -> None:
-            if claimed.due - self._clock() < CLAIM / 2:
-                claim()
+            if claimed.due - self._clock() < CLAIM / 2 and not claim():
+                raise StateError("another process has taken this job over")
 
         if not claim():
             return False

@@ -26,12 +26,13 @@ from bridge.files.translate import translate
 from bridge.files.vault import Vault
 from bridge.files.vault_tree import VaultTree
 from bridge.state.api import Locks, State, StateError
-from bridge.store.api import Forbidden, ObjectStore, StoreError
+from bridge.store.api import Forbidden, ObjectStore, StoreError, Unavailable
 from bridge.store.storj.refusals import GrantError
 from bridge.tenants.api import (
     Credential,
     NoSuchCredential,
     NoSuchTenant,
+    Status,
     Tenant,
     TenantError,
 )
@@ -54,6 +55,9 @@ IDLE = 900.0
 
 ACTIVE = 60.0
 """Seconds after the last sign-in for which a tenant has its share of the names remembered."""
+
+PATIENCE_TO_OPEN = 1.0
+"""Seconds for which a request waits while another opens its tenant."""
 
 MOST_VIEWS = 1_000
 """Stores of credentials that an open tenant keeps."""
@@ -106,6 +110,8 @@ class OpenTenant:
     tree: VaultTree
     usage: UsageLedger
     used: float
+    locks: int = 0
+    """WebDAV locks held, when that was asked last."""
     views: dict[str, tuple[bytes, ObjectStore]] = field(default_factory=dict)
     """Stores of credentials by their labels, each with the sealed grant it was opened by. Those
     that were asked for last stand at the end."""
@@ -142,23 +148,38 @@ class OpenTenants:
         with self._mutex:
             return iter(list(self._open.values()))
 
-    def tenant(self, tenant_id: str) -> OpenTenant:
-        """The tenant, open.
+    def tenant(self, tenant_id: str, created: float | None = None) -> OpenTenant:
+        """The tenant, open; ``created``: of what it must be, of those that had its name.
 
-        Raises NoSuchTenant, VaultError, StoreError, StateError, CryptoError.
+        One thread opens it; the others wait for that a moment only, since a store that does not
+        answer may take long, and threads are for all tenants. Raises NoSuchTenant, VaultError,
+        StoreError, StateError, CryptoError.
         """
         with self._mutex:
             opening = self._opening.setdefault(tenant_id, threading.Lock())
-        with opening:
-            with self._mutex:
-                found = self._open.get(tenant_id)
-            if found is None:
-                found = self._opened(self._records.tenant(tenant_id))
-                with self._mutex:
-                    self._open[tenant_id] = found
-                self.share_names()
-            found.used = self._clock()
+            found = self._open.get(tenant_id)
+        if found is None or (created is not None and found.tenant.created != created):
+            if not opening.acquire(timeout=PATIENCE_TO_OPEN):
+                raise Unavailable("the tenant's store is slow to answer; try again")
+            try:
+                found = self._found_or_opened(tenant_id)
+            finally:
+                opening.release()
+        found.used = self._clock()
+        return found
+
+    def _found_or_opened(self, tenant_id: str) -> OpenTenant:
+        row = self._records.tenant(tenant_id)
+        with self._mutex:
+            found = self._open.get(tenant_id)
+        if found is not None and found.tenant.created == row.tenant.created:
             return found
+        self.drop(tenant_id)
+        opened = self._opened(row)
+        with self._mutex:
+            self._open[tenant_id] = opened
+        self.share_names()
+        return opened
 
     @_for_doors
     def tree(self, credential: Credential) -> FileTree:
@@ -167,11 +188,9 @@ class OpenTenants:
         if found is None:
             raise NoSuchCredential(f"credential {credential.name} was revoked")
         tenant, sealed = found[0].tenant, found[1].sealed_grant
-        opened = self.tenant(tenant.id)
-        if opened.tenant.created != tenant.created:
-            # Another one of this name, made since that was deleted.
-            self.drop(tenant.id)
-            opened = self.tenant(tenant.id)
+        if tenant.status is not Status.ACTIVE or found[1].credential.created != credential.created:
+            raise NoSuchCredential(f"credential {credential.name} was revoked")
+        opened = self.tenant(tenant.id, tenant.created)
         opened.usage.quota = tenant.quota  # it may have been changed since
         tree: FileTree = opened.tree
         if sealed:
@@ -187,7 +206,7 @@ class OpenTenants:
     @_for_doors
     def usage(self, credential: Credential) -> UsageLedger:
         """Its tenant's. Raises as ``tree``."""
-        return self.tenant(credential.tenant.id).usage
+        return self.tenant(credential.tenant.id, credential.tenant.created).usage
 
     def _store_of(self, opened: OpenTenant, credential: Credential, sealed: bytes) -> ObjectStore:
         with opened.opening:
@@ -225,7 +244,7 @@ class OpenTenants:
             keyrings,
             keys,
             VaultTree(vault),
-            UsageLedger(TenantUsage(self._state.rows, tenant.id), quota=tenant.quota),
+            UsageLedger(TenantUsage(self._state.rows, tenant), quota=tenant.quota),
             self._clock(),
         )
 
@@ -241,7 +260,7 @@ class OpenTenants:
 
         Raises FileError besides what ``tenant`` raises.
         """
-        tree = self.tenant(tenant_id).tree
+        tree = self.tenant(tenant_id, self._records.tenant(tenant_id).tenant.created).tree
         for depth in range(len(path.names)):
             with suppress(AlreadyExists):
                 tree.mkdir(Path(path.names[: depth + 1]))
@@ -254,9 +273,9 @@ class OpenTenants:
         asked = self._clock()
         newest = self._records.keyring_numbers()
         for opened in self:
-            number = newest.get(opened.tenant.id)
+            number, created = newest.get(opened.tenant.id, (0, 0.0))
             try:
-                if number is None:
+                if created != opened.tenant.created:  # deleted, and perhaps another has its name
                     self.drop(opened.tenant.id)
                 elif not opened.keys.confirm(number, asked):
                     keyring, _ = opened.keyrings.newest()
@@ -267,13 +286,18 @@ class OpenTenants:
 
     def drop(self, tenant_id: str) -> None:
         """Keep it open no longer than requests use it."""
-        with self._mutex:
-            dropped = self._open.pop(tenant_id, None)
+        dropped = self._forget(tenant_id)
         if dropped is not None:
             with suppress(StateError, NoSuchTenant):  # what is not told, the next count corrects
                 dropped.usage.flush()
+
+    def _forget(self, tenant_id: str) -> OpenTenant | None:
+        with self._mutex:
+            dropped = self._open.pop(tenant_id, None)
+        if dropped is not None:
             self._hits += dropped.tree.vault.cache.hits
             self._misses += dropped.tree.vault.cache.misses
+        return dropped
 
     @property
     def last(self) -> OpenTenant | None:
@@ -291,9 +315,20 @@ class OpenTenants:
         return self._misses + sum(opened.tree.vault.cache.misses for opened in self)
 
     def close(self) -> None:
-        """Tell the database what each has used, and close them all."""
+        """Tell the database what each has used, and close them all.
+
+        Where it does not answer, the next count corrects what it was not told.
+        """
+        answers = True
         for opened in self:
-            self.drop(opened.tenant.id)
+            if answers:
+                try:
+                    opened.usage.flush()
+                except NoSuchTenant:
+                    pass
+                except StateError:
+                    answers = False
+            self._forget(opened.tenant.id)
             for _, store in opened.views.values():
                 store.close()
             opened.store.close()

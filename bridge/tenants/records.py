@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, select, update
 
 from bridge.state.api import Rows, Transaction
-from bridge.state.schema import changes, credentials, jobs, tenants, tokens
+from bridge.state.schema import changes, credentials, jobs, locks, tenants, tokens
 from bridge.tenants.api import (
     AlreadyThere,
     Credential,
@@ -28,6 +28,12 @@ from bridge.tenants.api import (
     Token,
     Used,
 )
+
+DELETE = "delete"
+"""The kind of the job that ends a deletion."""
+
+MOST_CREDENTIALS = 1_000
+"""Credentials of one tenant. The bucket's copy has them all, and is read whole."""
 
 KEYS = "keys"
 """The change that says that a tenant has another keyring."""
@@ -108,7 +114,7 @@ _THIS_JOB = jobs.c.id == bindparam("job")
 
 _ALL_TENANTS = select(*_TENANT).order_by(tenants.c.id)
 _ONE_TENANT = select(*_TENANT).where(_THIS_TENANT)
-_KEYRINGS = select(tenants.c.id, tenants.c.keyring)
+_KEYRINGS = select(tenants.c.id, tenants.c.keyring, tenants.c.created)
 _ALL_CREDENTIALS = select(*_CREDENTIAL).where(_ITS).order_by(credentials.c.label)
 _SIGN_IN = (
     select(*_TENANT, *_CREDENTIAL)
@@ -130,6 +136,7 @@ _ADD_TOKEN = tokens.insert().values({column.name: bindparam(column.name) for col
 _ADD_JOB = jobs.insert().values({column.name: bindparam(column.name) for column in _JOB})
 _ADD_CHANGE = changes.insert().values(name=bindparam("name"), number=bindparam("number"))
 
+_DROP_LOCKS = delete(locks).where(locks.c.tenant == bindparam("its"))
 _SET_STATUS = update(tenants).where(_THIS_TENANT).values(status=bindparam("new"))
 _SET_QUOTA = update(tenants).where(_THIS_TENANT).values(quota=bindparam("new"))
 _SET_GRANT = (
@@ -170,6 +177,9 @@ _DROP_CREDENTIALS = delete(credentials).where(_ITS)
 _DROP_TOKEN = delete(tokens).where(_THIS_TOKEN)
 _DROP_TOKENS = delete(tokens).where(tokens.c.tenant == bindparam("its"))
 _DROP_JOB = delete(jobs).where(_THIS_JOB)
+_DROP_DELETIONS = delete(jobs).where(
+    jobs.c.tenant == bindparam("its"), jobs.c.kind == bindparam("what")
+)
 
 
 class Records:
@@ -187,10 +197,15 @@ class Records:
 
     def tenant(self, tenant_id: str) -> TenantRow:
         """Raises NoSuchTenant."""
-        found = self._rows.ask(_ONE_TENANT, tenant=tenant_id)
-        if not found:
+        found = self.find_tenant(tenant_id)
+        if found is None:
             raise _no_tenant(tenant_id)
-        return _tenant(found[0])
+        return found
+
+    def find_tenant(self, tenant_id: str) -> TenantRow | None:
+        """The tenant of this name, if there is one."""
+        found = self._rows.ask(_ONE_TENANT, tenant=tenant_id)
+        return _tenant(found[0]) if found else None
 
     def add_tenant(self, row: TenantRow, its: Sequence[CredentialRow] = ()) -> None:
         """Add one, with ``its`` credentials. Raises AlreadyThere."""
@@ -249,14 +264,22 @@ class Records:
 
         return self._rows.write(change)
 
-    def keyring_numbers(self) -> dict[str, int]:
-        """The number of each tenant's newest keyring, by the tenant's id."""
-        return {row[0]: row[1] for row in self._rows.ask(_KEYRINGS)}
+    def keyring_numbers(self) -> dict[str, tuple[int, float]]:
+        """The number of each tenant's newest keyring, and its creation, by the tenant's id."""
+        return {row[0]: (row[1], row[2]) for row in self._rows.ask(_KEYRINGS)}
 
-    def drop_tenant(self, tenant_id: str) -> None:
-        """Forget it, its credentials and tokens; jobs are left to be done."""
+    def drop_tenant(self, tenant: Tenant) -> None:
+        """Forget it, its credentials, tokens and locks; jobs are left to be done.
+
+        Not another one of its name, made since.
+        """
+        tenant_id = tenant.id
 
         def drop(transaction: Transaction) -> None:
+            found = transaction.execute(_ONE_TENANT, tenant=tenant_id).rows
+            if not found or _tenant(found[0]).tenant.created != tenant.created:
+                return
+            transaction.execute(_DROP_LOCKS, its=tenant_id)
             transaction.execute(_DROP_TOKENS, its=tenant_id)
             transaction.execute(_DROP_CREDENTIALS, tenant=tenant_id)
             transaction.execute(_DROP_TENANT, tenant=tenant_id)
@@ -287,8 +310,11 @@ class Records:
             status = _the(transaction, tenant_id).tenant.status
             if status not in (Status.ACTIVE, Status.SUSPENDED):
                 raise NotForTenant(f"tenant {tenant_id} is {status.value}")
-            if transaction.execute(_SIGN_IN, tenant=tenant_id, name=label).rows:
+            known = transaction.execute(_ALL_CREDENTIALS, tenant=tenant_id).rows
+            if any(each[0] == label for each in known):
                 raise AlreadyThere(f"there is a credential {row.credential.name} already")
+            if len(known) >= MOST_CREDENTIALS:
+                raise NotForTenant(f"a tenant has no more than {MOST_CREDENTIALS} credentials")
             _insert_credential(transaction, row)
 
         self._rows.write(add)
@@ -335,13 +361,12 @@ class Records:
     ) -> None:
         """Mark a tenant as being deleted, forget credentials and tokens, and keep what is to do.
 
-        Once begun it is not begun again. Raises NoSuchTenant.
+        What was to do by an earlier deletion is replaced. Raises NoSuchTenant.
         """
 
         def begin(transaction: Transaction) -> None:
             tenant = _the(transaction, tenant_id).tenant
-            if tenant.status is Status.DELETING:
-                return
+            transaction.execute(_DROP_DELETIONS, its=tenant_id, what=DELETE)
             found = transaction.execute(_ALL_CREDENTIALS, tenant=tenant_id).rows
             for each in job([_credential(tenant, row) for row in found]):
                 _insert_job(transaction, each)

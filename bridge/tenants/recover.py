@@ -10,7 +10,7 @@ from bridge.crypto.errors import CryptoError
 from bridge.crypto.keyring import Kek
 from bridge.store.api import ObjectStore, StoreError
 from bridge.store.storj.refusals import GrantError
-from bridge.tenants.api import AlreadyThere, Status
+from bridge.tenants.api import AlreadyThere, Status, TenantError
 from bridge.tenants.bucket_copy import read_copy
 from bridge.tenants.records import Records
 from bridge.tenants.sealing import TENANT_GRANT, Sealer
@@ -25,12 +25,14 @@ BRIDGE = ".bridge/"
 class Found:
     """What became of one tenant. ``problem``: why it is not back, "" when it is.
 
-    ``known``: the database had it, and was left as it was.
+    ``known``: the database had it, and was left as it was. ``deleted``: there is no copy of what
+    was known of it, as after a deletion that kept its files.
     """
 
     tenant_id: str
     credentials: int = 0
     known: bool = False
+    deleted: bool = False
     problem: str = ""
 
 
@@ -63,17 +65,13 @@ class Recovery:
                 yield self._bring_back(store, tenant_id)
             except AlreadyThere:
                 yield Found(tenant_id, known=True)
-            except (StoreError, CryptoError, VaultError, GrantError) as error:
+            except (StoreError, CryptoError, VaultError, GrantError, TenantError) as error:
                 yield Found(tenant_id, problem=str(error))
 
     def _bring_back(self, store: ObjectStore, tenant_id: str) -> Found:
         copy = read_copy(store, self._keks, tenant_id)
         if copy is None:
-            return Found(
-                tenant_id,
-                problem="it was deleted, or was not made by this bridge: there is no "
-                f"{BRIDGE}{tenant_id}/tenant",
-            )
+            return Found(tenant_id, deleted=True)
         row, credentials = copy
         grant = self._sealer.open(TENANT_GRANT, tenant_id, row.sealed_grant)
         with closing(self._storage.open(row.tenant, grant)) as own:

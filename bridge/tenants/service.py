@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from bridge.crypto.keyring import Kek
 from bridge.files.errors import InvalidPath
 from bridge.files.path import Path
-from bridge.state.api import LeaseName, State
-from bridge.store.api import ObjectStore
+from bridge.state.api import Lease, LeaseBusy, LeaseName, State
+from bridge.store.api import Forbidden, ObjectStore, StoreError
+from bridge.store.deadline import deadline
 from bridge.tenants.api import (
     ALL_RIGHTS,
     AlreadyThere,
@@ -21,6 +24,8 @@ from bridge.tenants.api import (
     NewCredential,
     NewTenant,
     NewToken,
+    NoSuchTenant,
+    NotForTenant,
     Right,
     Status,
     Tenant,
@@ -29,12 +34,13 @@ from bridge.tenants.api import (
     Used,
 )
 from bridge.tenants.bucket_copy import drop_copy, write_copy
-from bridge.tenants.jobs import COPY, DELETE, REVOKE, Jobs, new_job
-from bridge.tenants.records import CredentialRow, Job, Records, TenantRow, TokenRow
+from bridge.tenants.jobs import COPY, REVOKE, Jobs, new_job
+from bridge.tenants.records import DELETE, CredentialRow, Job, Records, TenantRow, TokenRow
 from bridge.tenants.sealing import CREDENTIAL_GRANT, JOB, TENANT_GRANT, Sealer
 from bridge.tenants.sign_in import Tokens, digest_of, new_secret, new_token, token_text
 from bridge.tenants.storage import Storage
-from bridge.tenants.usage_rows import usage_days_of
+from bridge.tenants.usage import Change
+from bridge.tenants.usage_rows import TenantUsage, usage_days_of
 from bridge.tenants.vault import Keyrings, bridge_prefix, vault_prefix
 
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -46,8 +52,14 @@ _PARTNER = re.compile(rf"(?=.{{1,200}}$){_PRODUCT}(/{_PRODUCT})?")
 _TOKEN_LABEL = 128
 _LARGEST_QUOTA = 1 << 62
 
-_COPY_WAIT = 20.0
-"""Seconds to wait for another process that writes the same tenant's copy."""
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, the last a grant can name."""
+
+_WHOLE = LeaseName(b"", b"whole tenant")
+"""Held by whoever makes or deletes a tenant, or writes its copy."""
+
+_WAIT = 20.0
+"""Seconds to wait for another process that does so."""
 
 _DELETED_AT_ONCE = 1_000
 
@@ -79,6 +91,10 @@ class TenantService:
         self._keks = keks
         self.changed = changed
         self.make_folder = make_folder
+        self.gone: Callable[[str], None] = lambda _tenant_id: None
+        """Told of a tenant that is deleted."""
+        self.declared: str | None = None
+        """The tenant that configuration declares, and would bring back."""
         self._clock = clock
         self._tokens = Tokens(self.records, clock)
 
@@ -102,48 +118,65 @@ class TenantService:
         _check_quota(quota)
         if partner and not _PARTNER.fullmatch(partner):
             raise Invalid(f"{partner!r} is no partner: a product's name, or name/version")
-        tenant = Tenant(
-            tenant_id,
-            Status.CREATING,
-            self._storage.bucket_for(bucket),
-            quota,
-            partner,
-            self._clock(),
-        )
-        # Its grant, whose key exists nowhere else, is kept before anything is written with it.
-        grant = self._storage.tenant_grant(tenant, root=root_grant, own=own_grant)
-        self._begin(TenantRow(tenant, sealed_grant=self._sealed(TENANT_GRANT, tenant_id, grant)))
+        wanted = self._storage.bucket_for(bucket)
+        with self._alone(tenant_id):
+            self._clear(tenant_id)
+            created = self._clock()
+            tenant = Tenant(tenant_id, Status.CREATING, wanted, quota, partner, created)
+            grant = self._storage.tenant_grant(tenant, root=root_grant, own=own_grant)
+            return self._make(tenant, grant)
+
+    def _make(self, tenant: Tenant, grant: str) -> NewTenant:
+        tenant_id = tenant.id
+        row = TenantRow(tenant, sealed_grant=self._sealed(TENANT_GRANT, tenant_id, grant))
         with closing(self._storage.open(tenant, grant)) as store:
             keyrings = Keyrings(store, self._keks, tenant_id)
-            if keyrings.any():
-                self.records.drop_tenant(tenant_id)
-                raise AlreadyThere(
-                    f"the store holds a vault of a tenant {tenant_id}, which the state database "
-                    "does not know: storj-bridge recover brings it back; or choose another name"
-                )
+            _require_empty(store, tenant_id)
+            # Its grant, whose key exists nowhere else, is kept before anything is written with it.
+            self.records.add_tenant(row)
             _, identity = keyrings.open(create=True)
             if identity is None:
                 raise AlreadyThere(f"tenant {tenant_id} is being made by another process too")
             number, sealed = keyrings.newest_sealed()
             self.records.set_keyring(tenant_id, 0, number, sealed)
+            recovery = self._storage.recovery_grant(tenant, grant)
+            try:
+                ready = replace(row, tenant=replace(tenant, status=Status.ACTIVE))
+                write_copy(store, self._keks[0], ready, [])
+            except StoreError:
+                self.records.add_job(new_job(COPY, tenant_id))
+            # Last: until then it is begun anew when somebody asks again, for want of the identity.
             tenant = self.records.set_status(tenant_id, Status.ACTIVE, before=(Status.CREATING,))
-            self.keep_copy(tenant_id)
-        return NewTenant(tenant, identity, self._storage.recovery_grant(tenant, grant))
+        return NewTenant(tenant, identity, recovery)
 
-    def _begin(self, row: TenantRow) -> None:
+    def _clear(self, tenant_id: str) -> None:
+        """Remove what a creation that broke off has left. Raises AlreadyThere for a whole tenant.
+
+        Nobody could sign in to it, and its recovery identity was shown to nobody. That its row is
+        there says that before it nothing was in the store.
+        """
+        old = self.records.find_tenant(tenant_id)
+        if old is None:
+            return
+        if old.tenant.status is not Status.CREATING:
+            raise AlreadyThere(f"there is a tenant {tenant_id} already")
+        with closing(self._open(old)) as store:
+            _purge(store, bridge_prefix(tenant_id))
+            _purge(store, vault_prefix(tenant_id))
+        self.records.drop_tenant(old.tenant)
+
+    @contextmanager
+    def _alone(self, tenant_id: str) -> Iterator[Lease]:
+        """Let nobody else make, delete or copy the tenant. Raises NotForTenant."""
         try:
-            self.records.add_tenant(row)
-        except AlreadyThere:
-            tenant_id = row.tenant.id
-            old = self.records.tenant(tenant_id)
-            if old.tenant.status is not Status.CREATING:
-                raise
-            # Nobody could sign in to it, and its recovery identity was shown to nobody.
-            with closing(self._open(old)) as store:
-                _purge(store, bridge_prefix(tenant_id))
-                _purge(store, vault_prefix(tenant_id))
-            self.records.drop_tenant(tenant_id)
-            self.records.add_tenant(row)
+            held = self._state.tree(tenant_id).acquire([_WHOLE], [], wait=_WAIT)
+        except LeaseBusy:
+            raise NotForTenant(
+                f"tenant {tenant_id} is being made, deleted or copied by another process; try again"
+            ) from None
+        with held as lease:
+            lease.unchanged()
+            yield lease
 
     def tenants(self) -> Sequence[Tenant]:
         """See ``Administration``."""
@@ -182,12 +215,17 @@ class TenantService:
 
     def delete_tenant(self, tenant_id: str, *, purge: bool) -> None:
         """See ``Administration``."""
+        if tenant_id == self.declared:
+            raise NotForTenant(
+                f"tenant {tenant_id} is declared in the configuration: take [tenant] out first"
+            )
         row = self.records.tenant(tenant_id)
         grant = self._grant(row)
 
         def left(credentials: Sequence[CredentialRow]) -> list[Job]:
             revoked = [self._revocation(row, each, grant) for each in credentials]
-            last = new_job(DELETE, tenant_id, self._sealed(JOB, tenant_id, str(purge)))
+            which = f"{purge}\n{row.tenant.created!r}"
+            last = new_job(DELETE, tenant_id, self._sealed(JOB, tenant_id, which))
             return [*(job for job in revoked if job is not None), last]
 
         self.records.begin_deletion(tenant_id, left)
@@ -227,8 +265,7 @@ class TenantService:
             )
         if not rights:
             raise Invalid("a credential without any right is of no use")
-        if expires is not None and expires <= self._clock():
-            raise Invalid("the credential would have expired already")
+        self._check_end(expires, "credential")
         folder = _folder(root)
         credential = Credential(row.tenant, label, rights, str(folder), self._clock(), expires)
         grant = self._grant(row)
@@ -247,14 +284,24 @@ class TenantService:
 
     def revoke_credential(self, tenant_id: str, label: str = "") -> None:
         """See ``Administration``."""
+        if tenant_id == self.declared and not label:
+            raise NotForTenant(
+                f"credential {tenant_id} is declared in the configuration: change its secret there"
+            )
         row = self.records.tenant(tenant_id)
         grant = self._grant(row)
-        self.records.revoke_credential(
-            tenant_id, label, lambda its: self._revocation(row, its, grant)
-        )
+        made: list[Job] = []
+
+        def revocation(its: CredentialRow) -> Job | None:
+            job = self._revocation(row, its, grant)
+            made[:] = [] if job is None else [job]
+            return job
+
+        self.records.revoke_credential(tenant_id, label, revocation)
         self.changed()
+        for job in made:
+            self.jobs.run(job)
         self.keep_copy(tenant_id)
-        self.jobs.run_for(tenant_id)
 
     def _revocation(self, row: TenantRow, credential: CredentialRow, grant: str) -> Job | None:
         """What is to do at the satellite; both grants travel with it, since the rows go."""
@@ -272,8 +319,7 @@ class TenantService:
         """See ``Administration``."""
         if not 1 <= len(label) <= _TOKEN_LABEL or not label.isprintable():
             raise Invalid(f"a token's label has 1 to {_TOKEN_LABEL} printable characters")
-        if expires is not None and expires <= self._clock():
-            raise Invalid("the token would have expired already")
+        self._check_end(expires, "token")
         token_id, secret = new_token()
         token = Token(token_id, label, tenant_id, self._clock(), expires)
         self.records.add_token(TokenRow(token, digest_of(secret)))
@@ -292,6 +338,12 @@ class TenantService:
         """See ``Administration``."""
         return self._tokens.find(text)
 
+    def _check_end(self, expires: float | None, what: str) -> None:
+        if expires is not None and expires <= self._clock():
+            raise Invalid(f"the {what} would have expired already")
+        if expires is not None and not expires <= _LAST_SECOND:
+            raise Invalid("a time to end at is before the year 10000")
+
     # Usage
 
     def usage(
@@ -299,14 +351,27 @@ class TenantService:
     ) -> Sequence[UsageDay]:
         """See ``Administration``."""
         if tenant_id is not None:
-            self.records.tenant(tenant_id)
+            # Not what another of its name did before it.
+            made = datetime.fromtimestamp(self.records.tenant(tenant_id).tenant.created, UTC)
+            first = max(first or "", made.date().isoformat())
+        self.meter()
         return usage_days_of(self._state.rows, tenant_id, first, last)
+
+    def meter(self) -> None:
+        """Bring every tenant's byte-hours up to now, also where nothing moves."""
+        for row in self.records.tenants():
+            with suppress(NoSuchTenant):  # deleted just now
+                TenantUsage(self._state.rows, row.tenant).add(Change(), {})
 
     # What is done until it succeeds
 
     def jobs_left(self, tenant_id: str) -> Sequence[Job]:
         """What is still to be done for a tenant, each with a note on why."""
         return self.records.jobs_of(tenant_id)
+
+    def is_copied(self, tenant_id: str) -> bool:
+        """Whether the bucket's copy is what the database says."""
+        return all(job.kind != COPY for job in self.jobs_left(tenant_id))
 
     def keep_copy(self, tenant_id: str) -> None:
         """Have the bucket's copy follow, now or later."""
@@ -316,11 +381,8 @@ class TenantService:
 
     def _copy(self, job: Job, _go_on: Callable[[], None]) -> None:
         """Write what the database says now; one at a time, or an older one could come last."""
-        name = LeaseName(b"", b"bucket copy")
-        with self._state.tree(job.tenant).acquire([name], [], wait=_COPY_WAIT) as lease:
-            lease.unchanged()
-            rows = {row.tenant.id: row for row in self.records.tenants()}
-            row = rows.get(job.tenant)
+        with self._alone(job.tenant) as lease, deadline(lease.remaining / 2):
+            row = self.records.find_tenant(job.tenant)
             if row is None or row.tenant.status in (Status.CREATING, Status.DELETING):
                 return
             with closing(self._open(row)) as store:
@@ -331,18 +393,28 @@ class TenantService:
         self._storage.revoke(Tenant(job.tenant), ancestor, grant)
 
     def _delete(self, job: Job, go_on: Callable[[], None]) -> None:
-        rows = {row.tenant.id: row for row in self.records.tenants()}
-        row = rows.get(job.tenant)
-        if row is None or row.tenant.status is not Status.DELETING:
-            return
-        purge = self.sealer.open(JOB, job.tenant, job.sealed) == str(True)
-        with closing(self._open(row)) as store:
-            if purge:
-                _purge(store, vault_prefix(job.tenant), go_on)
-                _purge(store, bridge_prefix(job.tenant), go_on)
-            else:
-                drop_copy(store, job.tenant)
-        self.records.drop_tenant(job.tenant)
+        purge, created = self.sealer.open(JOB, job.tenant, job.sealed).split("\n")
+        with self._alone(job.tenant) as lease:
+
+            def still() -> None:
+                lease.check()
+                go_on()
+
+            row = self.records.find_tenant(job.tenant)
+            if row is None or row.tenant.status is not Status.DELETING:
+                return
+            if repr(row.tenant.created) != created:
+                return  # another one of its name
+            with closing(self._open(row)) as store:
+                if purge == str(True):
+                    _purge(store, vault_prefix(job.tenant), still)
+                    _purge(store, bridge_prefix(job.tenant), still)
+                else:
+                    with suppress(Forbidden):  # a grant that was taken back can remove nothing
+                        drop_copy(store, job.tenant)
+            still()
+            self.records.drop_tenant(row.tenant)
+        self.gone(job.tenant)
 
     def _open(self, row: TenantRow) -> ObjectStore:
         return self._storage.open(row.tenant, self._grant(row))
@@ -354,16 +426,28 @@ class TenantService:
         return self.sealer.seal(purpose, tenant_id, plain)
 
 
+def _require_empty(store: ObjectStore, tenant_id: str) -> None:
+    """Raise AlreadyThere where the store holds anything of a tenant of this name."""
+    for prefix in (bridge_prefix(tenant_id), vault_prefix(tenant_id)):
+        if any(True for _ in store.list(prefix, recursive=True)):
+            raise AlreadyThere(
+                f"the store holds a vault of a tenant {tenant_id}, which the state database does "
+                "not know: storj-bridge recover brings it back, unless it was deleted and its "
+                "files kept; else choose another name"
+            )
+
+
 def _purge(store: ObjectStore, prefix: str, go_on: Callable[[], None] = lambda: None) -> None:
     """Remove all objects and uploads under ``prefix``."""
     batch: list[str] = []
     for info in store.list(prefix, recursive=True):
         batch.append(info.key)
         if len(batch) == _DELETED_AT_ONCE:
+            go_on()
             store.delete_many(batch)
             batch.clear()
-            go_on()
     if batch:
+        go_on()
         store.delete_many(batch)
     for upload in store.list_multiparts(prefix):
         store.abort_multipart(upload.key, upload.upload_id)

@@ -126,6 +126,7 @@ class Ledger:
         self._unsent = _Unsent()
         self._sending = Change()
         self._reserved = 0
+        self._gone: Change | None = None  # what was removed while a count runs
         self._to_be_counted = self._known.counted is None
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
@@ -177,7 +178,7 @@ class Ledger:
     def changed(self, change: Change) -> None:
         """Note that the tenant holds more, or less."""
         with self._lock:
-            self._unsent.change = self._unsent.change.plus(change)
+            self._note(change)
 
     def changed_unseen(self) -> None:
         """Note that something has changed of which no delta tells."""
@@ -217,30 +218,39 @@ class Ledger:
     def count(self, measure: Callable[[], Usage]) -> None:
         """Correct the sums by what ``measure`` finds, which may take its time.
 
-        What changes meanwhile is counted as if ``measure`` had not seen it. Raises StateError, and
-        what ``measure`` raises.
+        What comes meanwhile is counted as if ``measure`` had not seen it, and what goes as if it
+        had: rather too much than too little, and it is to be counted again. Raises StateError,
+        and what ``measure`` raises.
         """
         self.flush()
         before = self._known
         self._to_be_counted = False
+        with self._lock:
+            self._gone = Change()
         try:
             found = measure()
+            with self._lock:
+                gone, self._gone = self._gone, None
+            assert gone is not None, "nobody else counts"
+            self._to_be_counted = self._to_be_counted or any(gone)
             by = Change(
-                found.bytes - before.bytes,
-                found.stored - before.stored,
-                found.files - before.files,
+                found.bytes - before.bytes - gone.bytes,
+                found.stored - before.stored - gone.stored,
+                found.files - before.files - gone.files,
             )
             with self._flushing:
                 known = self._store.correct(by, counted=before.counted)
                 with self._lock:
                     self._known = known
         except BaseException:
+            self._gone = None
             self._to_be_counted = True
             raise
 
     def _taken(self) -> int:
         """Bytes of content that are there or coming. The lock is held."""
-        return self._known.bytes + self._sending.bytes + self._unsent.change.bytes + self._reserved
+        kept = self._known.bytes + self._sending.bytes + self._unsent.change.bytes
+        return max(0, kept) + self._reserved
 
     def grow(self, by: int) -> None:
         """Reserve ``by`` bytes more, or give back. Raises StorageFull, and nothing is reserved."""
@@ -254,7 +264,13 @@ class Ledger:
         """Give back ``reserved`` bytes and note the ``change`` they were for, at once."""
         with self._lock:
             self._reserved -= reserved
-            self._unsent.change = self._unsent.change.plus(change)
+            self._note(change)
+
+    def _note(self, change: Change) -> None:
+        """Note a change. The lock is held."""
+        self._unsent.change = self._unsent.change.plus(change)
+        if self._gone is not None:
+            self._gone = self._gone.plus(Change(*(min(0, part) for part in change)))
 
 
 class Reservation:

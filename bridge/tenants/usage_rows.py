@@ -10,14 +10,14 @@ from sqlalchemy import bindparam, select, update
 from bridge.state.api import Rows, Transaction
 from bridge.state.core import insert
 from bridge.state.schema import tenants, usage_days
-from bridge.tenants.api import Invalid, NoSuchTenant, UsageDay, Used
+from bridge.tenants.api import Invalid, NoSuchTenant, Tenant, UsageDay, Used
 from bridge.tenants.usage import Change, Traffic, byte_seconds
 
 _EPOCH = date(1970, 1, 1)
 _FIRST, _LAST = 0, 2_932_896
 """Days that a date can name: until the end of the year 9999."""
 
-_THIS = tenants.c.id == bindparam("tenant")
+_THIS = (tenants.c.id == bindparam("tenant")) & (tenants.c.created == bindparam("made"))
 
 _READ = select(
     tenants.c.used_bytes,
@@ -26,6 +26,7 @@ _READ = select(
     tenants.c.counted,
     tenants.c.metered,
     tenants.c.bucket,
+    tenants.c.partner,
 ).where(_THIS)
 
 _ADD = (
@@ -55,14 +56,13 @@ _DAYS = (
     select(
         usage_days.c.tenant,
         usage_days.c.bucket,
-        tenants.c.partner,
+        usage_days.c.partner,
         usage_days.c.day,
         usage_days.c.bytes_up,
         usage_days.c.bytes_down,
         usage_days.c.requests,
         usage_days.c.byte_seconds,
     )
-    .join_from(usage_days, tenants, usage_days.c.tenant == tenants.c.id, isouter=True)
     .where(usage_days.c.day >= bindparam("first"), usage_days.c.day <= bindparam("last"))
     .order_by(usage_days.c.tenant, usage_days.c.day)
 )
@@ -70,15 +70,19 @@ _ITS_DAYS = _DAYS.where(usage_days.c.tenant == bindparam("tenant"))
 
 
 class TenantUsage:
-    """Implements ``UsageStore`` for one tenant. Raises NoSuchTenant once that is gone."""
+    """Implements ``UsageStore`` for one tenant.
 
-    def __init__(self, rows: Rows, tenant_id: str) -> None:
+    Raises NoSuchTenant once that is gone, though another has its name.
+    """
+
+    def __init__(self, rows: Rows, tenant: Tenant) -> None:
         self._rows = rows
-        self._tenant_id = tenant_id
+        self._tenant_id = tenant.id
+        self._this = {"tenant": tenant.id, "made": tenant.created}
 
     def read(self) -> Used:
         """See ``UsageStore``."""
-        return self._used(self._rows.ask(_READ, tenant=self._tenant_id))
+        return self._used(self._rows.ask(_READ, **self._this))
 
     def add(self, change: Change, days: Mapping[int, Traffic]) -> Used:
         """See ``UsageStore``."""
@@ -88,7 +92,7 @@ class TenantUsage:
         """See ``UsageStore``."""
 
         def correct(transaction: Transaction) -> Used:
-            used = self._used(transaction.execute(_READ, tenant=self._tenant_id).rows)
+            used = self._used(transaction.execute(_READ, **self._this).rows)
             if used.counted != counted:
                 return used
             return self._add(transaction, change, {}, dated=transaction.now)
@@ -103,9 +107,9 @@ class TenantUsage:
         *,
         dated: float | None = None,
     ) -> Used:
-        found = transaction.execute(_READ, tenant=self._tenant_id).rows
+        found = transaction.execute(_READ, **self._this).rows
         used = self._used(found)
-        metered, bucket = found[0][4], found[0][5]
+        metered, bucket, partner = found[0][4:7]
         now = transaction.now
         stored = byte_seconds(used.stored, now if metered is None else metered, now)
         for day in sorted(stored.keys() | days.keys()):
@@ -115,6 +119,7 @@ class TenantUsage:
                 tenant=self._tenant_id,
                 day=day,
                 bucket=bucket,
+                partner=partner or "",
                 bytes_up=traffic.up,
                 bytes_down=traffic.down,
                 requests=traffic.requests,
@@ -122,14 +127,14 @@ class TenantUsage:
             )
         transaction.execute(
             _ADD,
-            tenant=self._tenant_id,
+            **self._this,
             more_bytes=change.bytes,
             more_stored=change.stored,
             more_files=change.files,
             dated=used.counted if dated is None else dated,
             now=now,
         )
-        return self._used(transaction.execute(_READ, tenant=self._tenant_id).rows)
+        return self._used(transaction.execute(_READ, **self._this).rows)
 
     def _used(self, found: Sequence[tuple[object, ...]]) -> Used:
         if not found:

@@ -124,11 +124,11 @@ JANUARY_30 = (date(2031, 1, 30) - date(1970, 1, 1)).days
 def counted(watched: Watched) -> Iterator[Running]:
     """Two tenants that were used."""
     for tenant, partner in (("acme", ""), ("other", "partner/1.0")):
-        watched.create_tenant(tenant, quota=9, partner=partner)
+        made = watched.create_tenant(tenant, quota=9, partner=partner).tenant
         for day in range(JANUARY_30, JANUARY_30 + 3):
             traffic = Traffic(up=1, down=len(tenant), requests=3)
-            TenantUsage(watched.state.rows, tenant).add(Change(0, 0, 0), {day: traffic})
-        TenantUsage(watched.state.rows, tenant).add(Change(5, 7, 1), {})
+            TenantUsage(watched.state.rows, made).add(Change(0, 0, 0), {day: traffic})
+        TenantUsage(watched.state.rows, made).add(Change(5, 7, 1), {})
     with running(watched) as server:
         yield server
 

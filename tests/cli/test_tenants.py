@@ -205,7 +205,7 @@ def test_the_operators_key_is_replaced(configured: Configured) -> None:
     with configured.service() as service:
         assert status(service, acme, "file", "PUT") == 201
         found = told(configured, "keys", "rotate-kek")
-        assert found["left"] == []
+        assert found["left"] == {}
         assert all(count > 0 for count in found["sealed"].values())
         assert status(service, acme, "file") == 200
     kek.write_text(f"{new}\n")

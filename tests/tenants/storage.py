@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bridge.store.api import ObjectStore, Unavailable
+from bridge.store.api import ObjectInfo, ObjectStore, Unavailable
 from bridge.store.memory import MemoryStore
 from bridge.tenants.api import Right, Tenant
 
@@ -17,6 +18,8 @@ class Storage:
     store: MemoryStore = field(default_factory=MemoryStore)
     revoked: list[tuple[str, str]] = field(default_factory=list)
     away: bool = False
+    fail_lists: int = 0
+    """How many listings are still to fail."""
 
     def bucket_for(self, wanted: str | None) -> str:
         return wanted or "bucket"
@@ -38,14 +41,23 @@ class Storage:
         self.revoked.append((ancestor, grant))
 
     def open(self, tenant: Tenant, grant: str) -> ObjectStore:
-        return _Kept(self.store)
+        return _Kept(self)
 
 
 class _Kept(MemoryStore):
     """The same store, which closing leaves open."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        self.__dict__ = store.__dict__
+    def __init__(self, storage: Storage) -> None:
+        self.__dict__ = dict(storage.store.__dict__)
+        self._storage = storage
+
+    def list(
+        self, prefix: str, *, recursive: bool = False, cursor: str | None = None
+    ) -> Iterator[ObjectInfo]:
+        if self._storage.fail_lists:
+            self._storage.fail_lists -= 1
+            raise Unavailable("the satellite did not answer")
+        return super().list(prefix, recursive=recursive, cursor=cursor)
 
     def close(self) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path as FilePath
@@ -13,8 +14,9 @@ from bridge.files.api import FileTree
 from bridge.files.errors import NoSuchFile, StorageUnavailable
 from bridge.files.path import Path
 from bridge.state.database import DatabaseState, open_state
+from bridge.store.api import ObjectStore
 from bridge.tenants import opened as module
-from bridge.tenants.api import Credential
+from bridge.tenants.api import Credential, Right, Tenant
 from bridge.tenants.opened import IDLE, OpenTenants
 from bridge.tenants.service import TenantService
 from tests.tenants.storage import Storage
@@ -180,3 +182,47 @@ def test_the_names_remembered_are_shared(
         "one": module.FEWEST_NAMES // 2,
         "other": 5_000,
     }
+
+
+def test_who_waits_for_a_slow_store_gives_the_thread_back(
+    tenants: OpenTenants,
+    storage: Storage,
+    credential: Callable[..., Credential],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One opens; the others are told to come again, and other tenants are served."""
+    slow, other = credential("slow"), credential("other")
+    monkeypatch.setattr(module, "PATIENCE_TO_OPEN", 0.05)
+    inside, go_on = threading.Event(), threading.Event()
+    opened = storage.open
+
+    def open_slowly(tenant: Tenant, grant: str) -> ObjectStore:
+        if tenant.id == "slow":
+            inside.set()
+            go_on.wait(20)
+        return opened(tenant, grant)
+
+    monkeypatch.setattr(storage, "open", open_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(tenants.tree, slow)
+        assert inside.wait(20)
+        with pytest.raises(StorageUnavailable):
+            tenants.tree(slow)
+        _put(tenants.tree(other), "file")
+        go_on.set()
+        _put(first.result(20), "file")
+
+
+def test_a_credential_that_is_another_by_now_opens_nothing(
+    tenants: OpenTenants, service: TenantService, credential: Callable[..., Credential]
+) -> None:
+    """Between the look at its secret and the opening it was revoked, or its tenant suspended."""
+    who = credential("acme", "a")
+    service.revoke_credential("acme", "a")
+    service.create_credential("acme", "a", rights=Right.READ)
+    with pytest.raises(StorageUnavailable):
+        tenants.tree(who)
+    other = credential("acme", "b")
+    service.suspend("acme")
+    with pytest.raises(StorageUnavailable):
+        tenants.tree(other)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bridge.crypto.keyring import Kek
+from bridge.state.api import Lock
 from bridge.state.database import DatabaseState, open_state
+from bridge.store.api import Unavailable
+from bridge.tenants import records
 from bridge.tenants.api import (
     ALL_RIGHTS,
     AlreadyThere,
@@ -26,8 +30,10 @@ from bridge.tenants.bucket_copy import read_copy
 from bridge.tenants.recover import Recovery
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import SignIn
+from bridge.tenants.usage import Change
+from bridge.tenants.usage_rows import TenantUsage
 from bridge.tenants.vault import Keyrings
-from tests.store.objects import keys, read
+from tests.store.objects import keys, read, write
 from tests.tenants.storage import Storage
 
 KEK = Kek(bytes(range(32)))
@@ -265,6 +271,123 @@ def test_a_deletion_that_was_interrupted_goes_on(
     later.jobs.run_due()
     assert later.tenants() == []
     assert list(storage.store.list("", recursive=True)) == []
+
+
+def _content(storage: Storage) -> dict[str, bytes]:
+    return {key: read(storage.store, key) for key in keys(storage.store.list("", recursive=True))}
+
+
+def test_a_creation_that_is_repeated_keeps_the_vault_that_was_there(
+    service: TenantService, storage: Storage
+) -> None:
+    """Whatever the first one met: only what this creation itself has written is cleared away."""
+    service.create_tenant("acme", root_grant="root")
+    write(storage.store, "acme/d/kept", b"precious")
+    service.delete_tenant("acme", purge=False)
+    before = _content(storage)
+    storage.fail_lists = 1
+    with pytest.raises(Unavailable):
+        service.create_tenant("acme", root_grant="root")
+    for _ in range(2):
+        with pytest.raises(AlreadyThere):
+            service.create_tenant("acme", root_grant="root")
+    assert _content(storage) == before
+    assert service.tenants() == []
+
+
+def test_of_two_that_make_a_tenant_at_once_one_does(
+    service: TenantService, storage: Storage, state: DatabaseState
+) -> None:
+    services = [TenantService(state, storage, (KEK,)) for _ in range(4)]
+
+    def make(one: TenantService) -> str | None:
+        try:
+            return one.create_tenant("acme", root_grant="root").recovery_identity
+        except TenantError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        shown = [each for each in pool.map(make, services) if each is not None]
+    assert len(shown) == 1
+    keyring, _ = Keyrings(storage.store, (KEK,), "acme").newest()
+    assert service.records.tenant("acme").keyring == keyring.number == 1
+
+
+def test_a_deletion_that_comes_late_leaves_the_next_tenant_alone(
+    service: TenantService, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    with monkeypatch.context() as patched:
+        patched.setattr(service.jobs, "run_for", lambda _tenant: [])
+        service.delete_tenant("acme", purge=True)
+    (late,) = service.jobs_left("acme")
+    service.delete_tenant("acme", purge=True)
+    service.create_tenant("acme", root_grant="root")
+    before = _content(storage)
+    service.records.add_job(late)
+    service.jobs.run_for("acme")
+    assert service.tenant("acme").status is Status.ACTIVE
+    assert _content(storage) == before
+
+
+def test_a_deletion_may_purge_what_an_earlier_one_was_to_keep(
+    service: TenantService, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    with monkeypatch.context() as patched:
+        patched.setattr(service.jobs, "run_for", lambda _tenant: [])
+        service.delete_tenant("acme", purge=False)
+    service.delete_tenant("acme", purge=True)
+    assert service.tenants() == []
+    assert _content(storage) == {}
+
+
+def test_what_configuration_declares_is_not_taken_away(service: TenantService) -> None:
+    service.create_tenant("main", root_grant="root")
+    service.create_credential("main")
+    service.declared = "main"
+    with pytest.raises(NotForTenant, match="configuration"):
+        service.delete_tenant("main", purge=True)
+    with pytest.raises(NotForTenant, match="configuration"):
+        service.revoke_credential("main")
+    assert len(service.credentials("main")) == 1
+
+
+def test_an_end_that_no_calendar_has_is_refused(service: TenantService) -> None:
+    service.create_tenant("acme", root_grant="root")
+    for far in (1e12, float("inf")):
+        with pytest.raises(Invalid):
+            service.create_credential("acme", "x", expires=far)
+        with pytest.raises(Invalid):
+            service.create_token("x", expires=far)
+    assert service.credentials("acme") == []
+    assert service.tokens() == []
+
+
+def test_credentials_of_a_tenant_are_bounded(
+    service: TenantService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MOST_CREDENTIALS", 3)
+    service.create_tenant("acme", root_grant="root")
+    for label in "abc":
+        service.create_credential("acme", label)
+    with pytest.raises(NotForTenant):
+        service.create_credential("acme", "d")
+
+
+def test_a_tenant_made_anew_has_nothing_of_the_one_before(
+    service: TenantService, state: DatabaseState
+) -> None:
+    old = service.create_tenant("acme", root_grant="root").tenant
+    usage = TenantUsage(state.rows, old)
+    usage.add(Change(9, 9, 1), {})
+    state.locks("acme").add(Lock("t", "/secret", True, True, "", "acme", 60, 0.0))
+    service.delete_tenant("acme", purge=True)
+    service.create_tenant("acme", root_grant="root")
+    assert service.used("acme").bytes == 0
+    assert not state.locks("acme").any()
+    with pytest.raises(NoSuchTenant):
+        usage.add(Change(9, 9, 1), {})
 
 
 def test_tokens_open_until_they_end(service: TenantService) -> None:

@@ -267,3 +267,22 @@ class TestTheQuota:
         with ThreadPoolExecutor(8) as pool:
             won = sum(pool.map(work, range(8)))
         assert won == kept.used.bytes == most == 994
+
+
+def test_what_goes_while_a_count_runs_is_not_taken_off_twice(shared: SharedUsage) -> None:
+    """Whether the count has seen it or not: a quota is passed by none of it."""
+    tenant = ledger(shared, quota=10_000)
+    tenant.changed(Change(5_000, 5_000, 5))
+
+    def measure() -> Usage:
+        tenant.changed(Change(-2_000, -2_000, -2))
+        return Usage(3_000, 3_000, 3)
+
+    tenant.count(measure)
+    tenant.flush()
+    assert tenant.used.bytes >= 3_000
+    assert tenant.available is not None
+    assert tenant.available <= 7_000
+    assert tenant.to_be_counted
+    tenant.count(lambda: Usage(3_000, 3_000, 3))
+    assert (tenant.used.bytes, tenant.available) == (3_000, 7_000)

@@ -56,7 +56,7 @@ def process(request: pytest.FixtureRequest, tmp_path: FilePath, clock: Clock) ->
 
 
 def usage_of(state: DatabaseState, tenant: str = "acme") -> TenantUsage:
-    return TenantUsage(state.rows, tenant)
+    return TenantUsage(state.rows, Tenant(tenant, bucket="files"))
 
 
 def figures(used: Used) -> tuple[int, int, int]:

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("tenant", sa.Text, primary_key=True),
         sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("bucket", sa.Text, nullable=False),
+        sa.Column("partner", sa.Text, nullable=False),
         sa.Column("bytes_up", sa.BigInteger, nullable=False),
         sa.Column("bytes_down", sa.BigInteger, nullable=False),
         sa.Column("requests", sa.BigInteger, nullable=False),
