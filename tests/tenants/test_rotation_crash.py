@@ -226,7 +226,7 @@ def ended(folder: FilePath, what: str = "rotate") -> None:
 @pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(3, marks=pytest.mark.timeout(300)),
+        pytest.param(2, marks=pytest.mark.timeout(300)),
         pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
@@ -287,7 +287,7 @@ def told_by(reader: subprocess.Popen[str]) -> list[int]:
 @pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(4, marks=pytest.mark.timeout(300)),
+        pytest.param(2, marks=pytest.mark.timeout(300)),
         pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
