@@ -294,7 +294,7 @@ def _require_key(records: Records, keks: tuple[Kek, ...]) -> None:
     needed = {kek_of(row.sealed_keyring) for row in records.tenants() if row.sealed_keyring}
     if needed and not needed & known:
         raise CannotOpen(
-            f"keys: the tenants' keyrings are sealed under the KEK with id "
+            "keys: what is kept of tenants is sealed under the KEK with id "
             f"{', '.join(sorted(each.hex() for each in needed))}, which is not configured "
             f"(configured: {', '.join(kek.id.hex() for kek in keks)})"
         )
