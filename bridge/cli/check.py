@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bridge.app import keks_of, open_database, secret_of
+from bridge.cli.options import config_option
 from bridge.cli.output import Exit, json_option, say
 from bridge.serve.tls import Certificates, TlsError
 from bridge.settings import Settings, SettingsError, Store, load
@@ -34,14 +35,7 @@ class Verdict:
 
 
 @click.command()
-@click.option(
-    "--config",
-    "-c",
-    "file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The configuration, as init writes it.",
-)
+@config_option
 @json_option
 @click.pass_context
 def check(context: click.Context, file: Path, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from bridge.app import Services
+from bridge.cli.options import config_option
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.files.copies import INTENT_LIFE
 from bridge.files.errors import FileError
@@ -21,14 +22,7 @@ from bridge.stores import CannotOpen, OnStorj, account_of
 
 
 @click.command()
-@click.option(
-    "--config",
-    "-c",
-    "file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The configuration, as init writes it.",
-)
+@config_option
 @click.option("--tenant", "tenant_id", metavar="TENANT", help="Whose vault (the configured one's).")
 @click.option("--repair", is_flag=True, help="Re-attach what is lost and remove leftovers.")
 @click.option(

@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
+from bridge.cli.options import config_option
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
 from bridge.settings import load
 
 
 @click.command()
-@click.option(
-    "--config",
-    "-c",
-    "file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The configuration, as init writes it.",
-)
+@config_option
 @json_option
 def serve(file: Path, *, as_json: bool) -> None:
     """Serve files until SIGTERM or SIGINT."""

@@ -52,6 +52,11 @@ class Path:
             raise InvalidPath(f"the path is deeper than {DEPTH_LIMIT} folders")
         return cls(tuple(names))
 
+    @classmethod
+    def from_kept(cls, text: str) -> Path:
+        """The path that ``str`` made ``text`` of, as roots of locks and credentials are kept."""
+        return cls(tuple(name for name in text.split("/") if name))
+
     @property
     def name(self) -> str:
         """The last name; ``""`` for the root."""

@@ -14,6 +14,7 @@ from bridge.crypto.errors import Tampered
 from bridge.crypto.keyring import Kek
 from bridge.crypto.secrets import open_secret, seal_secret
 from bridge.store.api import NotFound, ObjectStore
+from bridge.store.whole import read_whole
 from bridge.tenants.api import Credential, Right, Status, Tenant
 from bridge.tenants.records import CredentialRow, Digest, TenantRow
 from bridge.tenants.vault import bridge_prefix
@@ -71,14 +72,10 @@ def read_copy(
 ) -> tuple[TenantRow, list[CredentialRow]] | None:
     """What the copy holds, None where there is none. Raises StoreError, CryptoError."""
     try:
-        with store.get(copy_key(tenant_id), 0, _LARGEST) as download:
-            content = bytearray(min(download.info.size, _LARGEST))
-            view, filled = memoryview(content), 0
-            while filled < len(content) and (count := download.readinto(view[filled:])):
-                filled += count
+        sealed = read_whole(store, copy_key(tenant_id), _LARGEST)
     except NotFound:
         return None
-    plain = open_secret(keks, _PURPOSE, tenant_id, bytes(content[:filled]))
+    plain = open_secret(keks, _PURPOSE, tenant_id, sealed)
     found = cbor.decode(plain, _TENANT, "tenant")
     if found.keys() != _TENANT.keys() or found[0] != tenant_id:
         raise Tampered("a tenant's copy lacks a field, or is another's")

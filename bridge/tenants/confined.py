@@ -35,7 +35,7 @@ _RIGHTS = {
 
 def folder_path(root: str) -> Path:
     """The path of a credential's root folder, which is kept as text: ``/`` or ``/a/b``."""
-    return Path(tuple(name for name in root.split("/") if name))
+    return Path.from_kept(root)
 
 
 def require(rights: Right, *needed: Right) -> None:

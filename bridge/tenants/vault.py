@@ -22,6 +22,7 @@ from bridge.crypto.keyring import Kek, Keyring, kek_of, newest
 from bridge.crypto.vault import VaultKeys
 from bridge.state.api import StateError
 from bridge.store.api import Exists, NotFound, ObjectStore, StoreError
+from bridge.store.whole import read_whole
 from bridge.tenants.api import TenantError
 
 FORMAT = 1
@@ -232,13 +233,7 @@ class Keyrings:
         ]
 
     def _read(self, key: str) -> bytes:
-        with self._store.get(key, 0, _LARGEST) as download:
-            buffer = bytearray(min(download.info.size, _LARGEST))
-            view = memoryview(buffer)
-            filled = 0
-            while filled < len(buffer) and (count := download.readinto(view[filled:])):
-                filled += count
-        return bytes(buffer[:filled])
+        return read_whole(self._store, key, _LARGEST)
 
     def _keep_recovery_file(self, keyring: Keyring) -> None:
         key = f"{self.prefix}recovery/{keyring.number}.age"

@@ -25,7 +25,7 @@ def lock_root(path: Path) -> str:
 
 def lock_path(root: str) -> Path:
     """The path that a lock's root is."""
-    return Path(tuple(name for name in root.split("/") if name))
+    return Path.from_kept(root)
 
 
 def covers(lock: Lock, root: str) -> bool:
