@@ -59,24 +59,23 @@ def test_a_header_without_an_own_stanza_is_refused() -> None:
         KEYS.open_header(remade(recovery.encode()))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "body"),
-    [
-        ((KID, SALT), bytes(32)),
-        ((KID, SALT), bytes(31)),
-        ((KID, SALT), bytes(33)),
-        ((KID, SALT), b""),
-        ((KID, age.b64(bytes(23))), bytes(32)),
-        ((KID, age.b64(bytes(25))), bytes(32)),
-        ((age.b64(bytes(3)), SALT), bytes(32)),
-        ((KID, SALT, SALT), bytes(32)),
-        ((KID,), bytes(32)),
-        ((), bytes(32)),
-        ((KID, b"=" * 32), bytes(32)),
-        ((KID, b"A" * 31 + b"="), bytes(32)),
-    ],
-    ids=str,
-)
+MALFORMED = {
+    "a body of zeros": ((KID, SALT), bytes(32)),
+    "a body too short": ((KID, SALT), bytes(31)),
+    "a body too long": ((KID, SALT), bytes(33)),
+    "no body": ((KID, SALT), b""),
+    "a salt too short": ((KID, age.b64(bytes(23))), bytes(32)),
+    "a salt too long": ((KID, age.b64(bytes(25))), bytes(32)),
+    "a key id too short": ((age.b64(bytes(3)), SALT), bytes(32)),
+    "a salt twice": ((KID, SALT, SALT), bytes(32)),
+    "no salt": ((KID,), bytes(32)),
+    "no arguments": ((), bytes(32)),
+    "a salt of padding": ((KID, b"=" * 32), bytes(32)),
+    "a salt that ends in padding": ((KID, b"A" * 31 + b"="), bytes(32)),
+}
+
+
+@pytest.mark.parametrize(("arguments", "body"), MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_own_stanza_is_refused(arguments: tuple[bytes, ...], body: bytes) -> None:
     with pytest.raises(Tampered):
         KEYS.open_header(remade(age.Stanza(labels.STANZA_TYPE, arguments, body).encode()))
