@@ -17,6 +17,7 @@ from bridge.crypto.vault import VaultKeys
 from bridge.files.errors import DamagedFile, PropertiesTooLarge
 from bridge.files.layout import ID_SIZE, Layout
 from bridge.store.api import NotFound, ObjectStore, StoreError
+from bridge.store.whole import read_whole
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +60,7 @@ class Extras:
 
     def read(self, key: str, length: int | None = None) -> bytes:
         """The first ``length`` bytes of a small object, or all. Raises NotFound."""
-        with self._store.get(key, 0, length) as download:
-            size = download.info.size
-            data = bytearray(size if length is None else min(size, length))
-            view, filled = memoryview(data), 0
-            while filled < len(data) and (count := download.readinto(view[filled:])):
-                filled += count
-        return bytes(data[:filled])
+        return read_whole(self._store, key, length)
 
     def seal(self, record: Record, properties: Mapping[str, str]) -> tuple[Record, str]:
         """The record with ``properties``, and it sealed; what does not fit spills over first.

@@ -12,7 +12,8 @@ from bridge.crypto.errors import CryptoError, Unconfirmed
 from bridge.crypto.record import Kind, Record
 from bridge.files.layout import RECORD
 from bridge.files.vault import Vault
-from bridge.store.api import Changed, Damaged, Download, NotFound, ObjectInfo
+from bridge.store.api import Changed, Damaged, NotFound, ObjectInfo
+from bridge.store.whole import read_next
 
 _BLOCK = 16 * SEALED_CHUNK
 
@@ -21,12 +22,12 @@ def rebuild_record(vault: Vault, info: ObjectInfo) -> bool:
     """Write a new record for the file at ``info``; False when its body does not verify either."""
     try:
         with vault.store.get(info.key) as download:
-            header = bytes(_read(download, HEADER_SIZE))
+            header = bytes(read_next(download, HEADER_SIZE))
             size = plain_size(info.size - HEADER_SIZE)
             file_key, nonce = vault.keys.open_header(header)
             opener = vault.keys.body_opener(file_key, nonce, size)
             for first in range(0, max(1, -(-size // CHUNK)), _BLOCK // SEALED_CHUNK):
-                opener.open(_read(download, _BLOCK), first)
+                opener.open(read_next(download, _BLOCK), first)
         now = vault.clock()
         record = Record(
             kind=Kind.FILE,
@@ -45,12 +46,3 @@ def rebuild_record(vault: Vault, info: ObjectInfo) -> bool:
     except (CryptoError, Damaged, NotFound, Changed):
         return False
     return True
-
-
-def _read(download: Download, size: int) -> memoryview:
-    """Up to ``size`` bytes; less only at the end."""
-    view = memoryview(bytearray(size))
-    filled = 0
-    while filled < size and (count := download.readinto(view[filled:])):
-        filled += count
-    return view[:filled]
