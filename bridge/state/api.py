@@ -171,8 +171,9 @@ class Lock:
     """A WebDAV write lock (RFC 4918, section 6), by the path of its root within one tenant.
 
     ``root``: percent-decoded path with a leading and no trailing ``/`` (``/`` itself for the
-    root). ``expires``: Unix seconds. ``owner``: the client's own XML, opaque. ``principal``: who
-    made it. ``Locks.add`` sets ``expires`` itself, ``timeout`` seconds from now.
+    root). ``owner``: the client's own XML, opaque. ``principal``: who made it. ``left``: for how
+    many seconds more it was held when it was read, by the database's clock, since a machine's own
+    may be wrong. ``Locks.add`` lets it live for ``timeout`` seconds, whatever ``left`` says.
     """
 
     token: str
@@ -182,7 +183,7 @@ class Lock:
     owner: str
     principal: str
     timeout: int
-    expires: float
+    left: float
 
 
 class LockConflict(StateError):

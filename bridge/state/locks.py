@@ -36,7 +36,7 @@ def _below(path: str) -> tuple[bytes, bytes]:
     return root + b"/", root + b"0"  # "0" is the byte after "/".
 
 
-def _lock(row: tuple[Any, ...]) -> Lock:
+def _lock(row: tuple[Any, ...], now: float) -> Lock:
     _tenant, token, root, deep, exclusive, owner, principal, timeout, expires = row
     return Lock(
         token=_text(token),
@@ -46,7 +46,7 @@ def _lock(row: tuple[Any, ...]) -> Lock:
         owner=_text(owner),
         principal=_text(principal),
         timeout=timeout,
-        expires=expires,
+        left=expires - now,
     )
 
 
@@ -67,7 +67,7 @@ def _reaching(path: str, rows: list[tuple[Any, ...]], now: float, *, children: b
     first, end = _below(path)
     found = {row[1]: row for row in rows}
     return [
-        _lock(row)
+        _lock(row, now)
         for row in found.values()
         if row[8] > now
         and (
@@ -117,8 +117,8 @@ class TenantLocks:
 
     def get(self, token: str) -> Lock | None:
         """The lock with this token, if it is still held."""
-        rows = self._readers.ask_at(self._statements.get_lock, (self._tenant, _bytes(token)))
-        return _lock(rows[0]) if rows else None
+        rows, now = self._readers.ask_at(self._statements.get_lock, (self._tenant, _bytes(token)))
+        return _lock(rows[0], now) if rows else None
 
     def refresh(self, token: str, timeout: int) -> Lock | None:
         """Let it live ``timeout`` seconds from now."""
@@ -128,7 +128,7 @@ class TenantLocks:
                 self._statements.refresh_lock,
                 (timeout, now + timeout, self._tenant, _bytes(token), now),
             ).fetchall()
-            return _lock(rows[0]) if rows else None
+            return _lock(rows[0], now) if rows else None
 
         return self._writer.run(refresh)
 
@@ -150,7 +150,7 @@ class TenantLocks:
 
     def any(self) -> bool:
         """Whether there is any lock at all."""
-        rows = self._readers.ask_at(self._statements.any_lock, (self._tenant,))
+        rows, _ = self._readers.ask_at(self._statements.any_lock, (self._tenant,))
         return bool(rows[0][0])
 
     def remove_below(self, path: str) -> None:

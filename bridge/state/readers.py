@@ -33,9 +33,9 @@ class Readers:
         """The rows of one statement, and a time just before it read them."""
         return self._ask(statement, parameters, timed=False)
 
-    def ask_at(self, statement: str, parameters: Sequence[object]) -> list[Any]:
-        """The rows of one statement, whose last parameter is the time, given by this."""
-        return self._ask(statement, parameters, timed=True)[0]
+    def ask_at(self, statement: str, parameters: Sequence[object]) -> tuple[list[Any], float]:
+        """As ``ask``, for a statement whose last parameter is that time, given by this."""
+        return self._ask(statement, parameters, timed=True)
 
     def abandon(self) -> None:
         """In a forked child: forget the parent's connections, which must not even be closed."""

@@ -133,7 +133,7 @@ class VaultState:
 
     def stale_leases(self) -> list[LeaseName]:
         """Leases that have run out and were not released."""
-        rows = self._readers.ask_at(self._statements.expired_leases, (self._vault,))
+        rows, _ = self._readers.ask_at(self._statements.expired_leases, (self._vault,))
         return names_of(rows)
 
     def clear_stale_leases(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -76,7 +75,7 @@ def lock_timeout(header: str | None, settings: Settings) -> int:
 
 
 def _body(call: Call, held: list[Lock]) -> bytes:
-    inner = discovery(held, lambda path: call.href(path, directory=False), time.time())
+    inner = discovery(held, lambda path: call.href(path, directory=False))
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n<D:prop xmlns:D="DAV:">{inner}</D:prop>\n'
     ).encode()
@@ -115,7 +114,7 @@ def _lock(call: Call, wanted: _Request, timeout: int, *, deep: bool) -> tuple[Lo
         owner=wanted.owner,
         principal=call.share.principal,
         timeout=timeout,
-        expires=time.time() + timeout,
+        left=timeout,
     )
     locks = call.share.locks
     if not wanted.exclusive and len(locks.covering(taken.root)) >= _MOST_SHARED:

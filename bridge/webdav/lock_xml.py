@@ -12,16 +12,16 @@ from bridge.webdav.locking import lock_path
 NO_LOCKS = "<D:lockdiscovery/>"
 
 
-def discovery(locks: Iterable[Lock], href: Callable[[Path], str], now: float) -> str:
-    """The property's element; ``href`` gives a path's public one, ``now`` Unix seconds."""
-    active = "".join(_active(lock, href, now) for lock in locks)
+def discovery(locks: Iterable[Lock], href: Callable[[Path], str]) -> str:
+    """The property's element; ``href`` gives a path's public one."""
+    active = "".join(_active(lock, href) for lock in locks)
     return f"<D:lockdiscovery>{active}</D:lockdiscovery>" if active else NO_LOCKS
 
 
-def _active(lock: Lock, href: Callable[[Path], str], now: float) -> str:
+def _active(lock: Lock, href: Callable[[Path], str]) -> str:
     scope = "exclusive" if lock.exclusive else "shared"
     depth = "infinity" if lock.deep else "0"
-    left = max(1, round(lock.expires - now))
+    left = max(1, round(lock.left))
     # A lock of a folder that the client does not see is told without its token.
     token = ""
     if lock.token:

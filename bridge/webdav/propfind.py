@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from xml.etree.ElementTree import Element
 
@@ -114,7 +113,6 @@ def _facts(call: Call, wanted: Wanted, *, children: bool) -> Facts:
     held: list[Lock] = []
     if asked and call.share.locks.any():
         held = call.share.locks.covering(lock_root(call.path), children=children)
-    now = time.time()
     by_root: dict[str, list[Lock]] = {}
     for lock in held:
         by_root.setdefault(lock.root, []).append(lock)
@@ -127,7 +125,7 @@ def _facts(call: Call, wanted: Wanted, *, children: bool) -> Facts:
         places = {"/", root, *(root[:at] for at, char in enumerate(root) if char == "/" and at)}
         found = [lock for place in places for lock in by_root.get(place, ())]
         on_it = [lock for lock in found if covers(lock, root)]
-        return discovery(on_it, lambda p: call.href(p, directory=False), now)
+        return discovery(on_it, lambda p: call.href(p, directory=False))
 
     share = call.share
     return Facts(lock_discovery, share.quota, share.tree.properties, share.rights)

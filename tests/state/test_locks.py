@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +26,7 @@ def lock(
         owner="<D:href>me</D:href>",
         principal="anna",
         timeout=timeout,
-        expires=0.0,
+        left=0.0,
     )
 
 
@@ -77,7 +78,9 @@ def test_a_lock_comes_back_as_it_was_given(locks: Locks, clock: Clock) -> None:
     locks.add(given)
     found = locks.get("opaque:x")
     assert found is not None
-    assert found.expires == clock.seconds + given.timeout
+    assert found.left == given.timeout
+    clock.seconds += 400
+    assert [each.left for each in locks.covering(given.root)] == [200]
     assert (found.token, found.root, found.deep, found.exclusive) == (
         given.token,
         given.root,
@@ -162,9 +165,9 @@ def test_a_refreshed_lock_lives_from_now(locks: Locks, clock: Clock) -> None:
     refreshed = locks.refresh("t", 20)
     assert refreshed is not None
     assert refreshed.timeout == 20
-    assert refreshed.expires == clock.seconds + 20
+    assert refreshed.left == 20
     clock.seconds += 19
-    assert locks.get("t") == refreshed
+    assert locks.get("t") == replace(refreshed, left=1)
 
 
 def test_a_path_of_thousands_of_folders_is_only_a_long_path(locks: Locks) -> None:
@@ -252,3 +255,17 @@ def test_questions_stay_quick_beside_ten_thousand_locks(locks: Locks) -> None:
         assert roots(locks.covering(f"/d{number}/none", children=True)) == set()
         assert len(locks.covering(f"/d{number}", children=True)) == 100
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("wrong", [-86_400, 86_400])
+def test_a_wrong_clock_of_this_machine_shortens_and_lengthens_no_lock(
+    on_postgresql: Database, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    right, own = on_postgresql.open(real=True), time.time
+    right.locks("tenant").add(lock("/theirs", token="theirs", timeout=600))
+    monkeypatch.setattr(time, "time", lambda: own() + wrong)
+    locks = on_postgresql.open(real=True).locks("tenant")
+    locks.add(lock("/mine", token="mine", timeout=600))
+    held = [*locks.covering("/", children=True), locks.get("mine"), locks.refresh("theirs", 600)]
+    assert [each is not None and 540 < each.left < 601 for each in held] == [True] * 4
+    assert locks.purge() == 0
