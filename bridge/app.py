@@ -25,7 +25,7 @@ from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
 from bridge.stores import CannotOpen, Stores, late_seconds
 from bridge.telemetry.metrics import Metrics
-from bridge.tenants.api import NoSuchTenant, Tenant, TenantError
+from bridge.tenants.api import NoSuchTenant, Tenant
 from bridge.tenants.configured import ConfiguredTenant
 from bridge.tenants.keks import BadKek, new_kek, parse_keks
 from bridge.tenants.opened import OpenTenant, OpenTenants
@@ -138,7 +138,10 @@ def open_database(settings: Settings) -> DatabaseState:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Say which part it is that cannot be used: raise CannotOpen for what parts raise."""
+    """Say which part it is that cannot be used: raise CannotOpen for what parts raise.
+
+    A TenantError says by itself what is wrong.
+    """
     try:
         yield
     except (VaultError, CryptoError) as error:
@@ -147,7 +150,7 @@ def told() -> Iterator[None]:
         raise CannotOpen(f"store: {error}") from None
     except StateError as error:
         raise CannotOpen(f"state: {error}") from None
-    except (TenantError, RotationError, FileError) as error:
+    except (RotationError, FileError) as error:
         raise CannotOpen(str(error)) from None
 
 
@@ -180,7 +183,7 @@ class Services(Closing):
         bucket, and the vault. A service makes none of them by itself: a disk that is not
         mounted would look like a new one, and nobody would be shown the recovery identity.
         ``configured``: open that tenant; not where others are managed, though its store is away.
-        Raises CannotOpen.
+        Raises CannotOpen, TenantError.
         """
         create = new_key is not None
         with ExitStack() as opened, told():
@@ -224,7 +227,10 @@ class Services(Closing):
         self.closing.close()
 
     def tenant(self, tenant_id: str | None = None) -> OpenTenant:
-        """A tenant, open; None: the configured one. Raises CannotOpen, SettingsError."""
+        """A tenant, open; None: the configured one.
+
+        Raises CannotOpen, TenantError, SettingsError.
+        """
         with told():
             return self.tenants.tenant(tenant_id or self.settings.declared.id)
 
@@ -322,6 +328,6 @@ def create_vault(settings: Settings) -> str | None:
 
 @contextmanager
 def open_administration(settings: Settings) -> Iterator[TenantService]:
-    """What commands need to manage tenants. Raises CannotOpen."""
+    """What commands need to manage tenants. Raises CannotOpen, TenantError."""
     with Services.open(settings, configured=False) as services, told():
         yield services.administration

@@ -12,6 +12,7 @@ from bridge.cli.export import export
 from bridge.cli.fsck import fsck
 from bridge.cli.init import init
 from bridge.cli.keys import keys
+from bridge.cli.output import Commands
 from bridge.cli.recover import recover
 from bridge.cli.serve import serve
 from bridge.cli.tenant import tenant
@@ -19,7 +20,7 @@ from bridge.cli.token import token
 from bridge.cli.usage import usage
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="storj-bridge")
 def main() -> None:
     """An encrypted file store for WebDAV clients."""

@@ -17,6 +17,7 @@ from bridge.files.resealer import Tally
 from bridge.settings import Settings, load
 from bridge.state.database import LEASE_SECONDS
 from bridge.stores import CannotOpen, late_seconds
+from bridge.tenants.api import TenantError
 from bridge.tenants.rekeying import Rekeying
 from bridge.tenants.rotation import Margins, Progress, Step
 
@@ -48,7 +49,7 @@ def rotate_kek(context: click.Context, file: Path, *, as_json: bool) -> None:
                         counts[tenant.id] = rekeying.rotate_kek(services.tenants.tenant(tenant.id))
                         if not services.administration.is_copied(tenant.id):
                             left[tenant.id] = "what the bucket keeps of it could not be written now"
-                except CannotOpen as error:
+                except (CannotOpen, TenantError) as error:
                     left[tenant.id] = str(error)
     words = [f"{tenant_id:<24} {count} sealed anew" for tenant_id, count in counts.items()]
     words += [f"{tenant_id:<24} {why}" for tenant_id, why in left.items()]

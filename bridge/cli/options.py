@@ -127,4 +127,9 @@ def read_grant(stream: IO[str] | None) -> str | None:
     if stream is sys.stdin and sys.stdin.isatty():
         click.echo("access grant (it is not shown):", err=True)
         return str(click.prompt("", hide_input=True, prompt_suffix="", err=True)).strip()
-    return stream.read(_LARGEST).strip()
+    try:
+        return stream.read(_LARGEST).strip()
+    except UnicodeDecodeError:
+        raise click.UsageError(
+            f"{stream.name}: this is not an access grant, nor any text"
+        ) from None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
+from itertools import takewhile
 from typing import IO, Any
 
 import click
@@ -14,6 +15,7 @@ from bridge.serve.process import CannotListen
 from bridge.serve.tls import TlsError
 from bridge.settings import SettingsError
 from bridge.stores import CannotOpen
+from bridge.tenants.api import NoSuchCredential, NoSuchTenant, NoSuchToken, TenantError
 
 
 class Exit(IntEnum):
@@ -23,11 +25,16 @@ class Exit(IntEnum):
     FOUND = 1
     """``check`` or ``fsck`` found something wrong; ``export``, ``recover`` left something out."""
     USAGE = 2
-    """Unknown option or argument (click's own)."""
+    """An option or argument that is unknown, missing or malformed (click's own)."""
     SETTINGS = 3
     LISTEN = 4
     STORAGE = 5
     """Store, database, keys or vault cannot be used."""
+    NOT_THERE = 6
+    """There is no such tenant, credential or token."""
+    REFUSED = 7
+    """It exists already, cannot be, or the tenant's state does not allow it."""
+    INTERRUPTED = 130
 
 
 class Failed(click.ClickException):
@@ -68,3 +75,49 @@ def in_words(*, as_json: bool) -> Iterator[None]:
         raise Failed(str(error), Exit.LISTEN, as_json=as_json) from None
     except CannotOpen as error:
         raise Failed(str(error), Exit.STORAGE, as_json=as_json) from None
+    except (NoSuchTenant, NoSuchCredential, NoSuchToken) as error:
+        raise Failed(str(error), Exit.NOT_THERE, as_json=as_json) from None
+    except TenantError as error:
+        raise Failed(str(error), Exit.REFUSED, as_json=as_json) from None
+
+
+class Commands(click.Group):
+    """All commands. With ``--json`` what click itself refuses is told as JSON too."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """As ``click.Group.make_context``."""
+        # Looked for by hand: what is refused was not parsed to its end. What follows "--" is none.
+        as_json = "--json" in takewhile(lambda word: word != "--", args)
+        with _told(as_json=as_json):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_AS_JSON] = as_json
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As ``click.Group.invoke``, which reads a command's own arguments too."""
+        with _told(as_json=ctx.meta[_AS_JSON]):
+            return super().invoke(ctx)
+
+
+_AS_JSON = "bridge.cli.as_json"
+
+
+@contextmanager
+def _told(*, as_json: bool) -> Iterator[None]:
+    """Turn into ``Failed`` what ends a command before it could say why, as JSON where asked for."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Failed("interrupted", Exit.INTERRUPTED, as_json=as_json) from None
+    except click.Abort:
+        raise Failed("nothing was done", Exit.FOUND, as_json=as_json) from None
+    except click.UsageError as error:
+        if not as_json:
+            raise  # click shows the usage too
+        raise Failed(error.format_message(), Exit.USAGE, as_json=True) from None

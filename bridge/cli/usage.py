@@ -35,6 +35,8 @@ def usage(
 
     The CSV has what a revenue share is reckoned from: byte-hours stored and bytes down.
     """
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json: one of them")
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         days = administration.usage(tenant_id or None, first=first, last=last)
     if as_csv:

@@ -90,7 +90,7 @@ def test_what_cannot_be_used_is_told(configured: Configured, tmp_path: Path, wha
     else:
         more += ["--tenant", "nobody"]
     ended = run_bridge(*command(configured, target, *more))
-    assert ended.returncode == 5
+    assert ended.returncode == (6 if what == "tenant" else 5)
     words = json.loads(ended.stdout)["error"]["message"]
     assert {"store": "does not exist", "target": "target: ", "tenant": "nobody"}[what] in words
     assert not (tmp_path / "target").exists()

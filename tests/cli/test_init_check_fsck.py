@@ -170,10 +170,3 @@ def test_a_missing_configuration_is_told_in_words(tmp_path: Path, command: str) 
     ended = run(command, "--config", tmp_path / "none.toml")
     assert ended.exit_code in {1, 3}
     assert "none.toml: cannot be read: No such file" in ended.output
-
-
-def test_every_command_has_help_and_json() -> None:
-    for command in ("demo", "serve", "init", "check", "fsck"):
-        text = run(command, "--help").output
-        assert "--json" in text
-        assert len(text.splitlines()) > 6

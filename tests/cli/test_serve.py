@@ -184,14 +184,14 @@ def test_behind_a_proxy_metrics_have_a_listener_of_their_own(tmp_path: Path) -> 
 def test_one_upload_too_many_waits_and_is_then_told_to_come_again(tmp_path: Path) -> None:
     limits = "[limits]\nupload_bytes = 16_777_216\nqueue_seconds = 0.5\n"
     configured = Configured(tmp_path / "bridge", limits)
-    large = bytes(2 << 20)  # of which seven may be held, beside the short ones
+    large = bytes(2 << 20)  # of which one tenant may hold five, beside the short ones
     with configured.service() as process:
         url = process.ready["webdav_url"]
         with ExitStack() as uploading:
-            for number in range(7):
+            for number in range(5):
                 begun = begin_upload(f"{url}{number}", signed_in(configured), len(large), b"1")
                 uploading.enter_context(begun)
-            assert wait_until(lambda: uploads(process) == 7)
+            assert wait_until(lambda: uploads(process) == 5)
             status, headers, _ = ask(f"{url}late", "PUT", signed_in(configured), large)
             assert (status, headers["retry-after"]) == (503, "10")
             assert ask(f"{url}short", "PUT", signed_in(configured), b"2")[0] == 201

