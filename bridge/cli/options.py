@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import click
 
 from bridge.tenants.api import ALL_RIGHTS, Right
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 config_option = click.option(
     "--config",
@@ -118,6 +121,11 @@ def moment(at: float | None) -> str | None:
     if at is None:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def grant_option(flag: str, name: str, words: str) -> Callable[[F], F]:
+    """An option for the file of a grant, which ``read_grant`` reads."""
+    return click.option(flag, name, type=click.File(), metavar="FILE", help=words)
 
 
 def read_grant(stream: IO[str] | None) -> str | None:

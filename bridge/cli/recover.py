@@ -10,7 +10,7 @@ from typing import IO
 import click
 
 from bridge.app import Services, keks_of, told
-from bridge.cli.options import config_option, read_grant
+from bridge.cli.options import config_option, grant_option, read_grant
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.settings import load
 from bridge.storage import keepings
@@ -25,12 +25,10 @@ LOST = (
 
 @click.command()
 @config_option
-@click.option(
+@grant_option(
     "--grant-file",
     "grant",
-    type=click.File(),
-    metavar="FILE",
-    help="On Storj: the root grant, or the grant that a tenant has brought; - is standard input.",
+    "On Storj: the root grant, or the grant that a tenant has brought; - is standard input.",
 )
 @click.option(
     "--bucket", "buckets", multiple=True, help="Look in this bucket alone; may be given again."

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import click
 
 from bridge.app import open_administration
-from bridge.cli.options import Size, config_option, moment, read_grant, tenant_argument
+from bridge.cli.options import (
+    Size,
+    config_option,
+    grant_option,
+    moment,
+    read_grant,
+    tenant_argument,
+)
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
-from bridge.tenants.api import Status, Tenant, Used
+from bridge.tenants.api import Administration, Status, Tenant, Used
 
 
 @click.group()
@@ -25,20 +33,14 @@ def tenant() -> None:
 @click.option("--bucket", help="The bucket on Storj, made if it is missing (the configured one).")
 @click.option("--quota", type=Size(), help="Most bytes of content: 500GB, 2TiB.")
 @click.option("--partner", default="", help="Whom Storj credits: product or product/version.")
-@click.option(
+@grant_option(
     "--root-grant-file",
     "root",
-    type=click.File(),
-    metavar="FILE",
-    help="The operator's access grant, from which the tenant's is cut; - is standard input. It is "
-    "not kept.",
+    "The operator's access grant, from which the tenant's is cut; - is standard input. It is not "
+    "kept.",
 )
-@click.option(
-    "--own-grant-file",
-    "own",
-    type=click.File(),
-    metavar="FILE",
-    help="An access grant that the tenant brings, instead; kept, sealed.",
+@grant_option(
+    "--own-grant-file", "own", "An access grant that the tenant brings, instead; kept, sealed."
 )
 @json_option
 def create(
@@ -115,9 +117,7 @@ def show(file: Path, tenant_id: str, *, as_json: bool) -> None:
 @json_option
 def suspend(file: Path, tenant_id: str, *, as_json: bool) -> None:
     """Let nobody sign in to a tenant; nothing is lost."""
-    with in_words(as_json=as_json), open_administration(load(file)) as administration:
-        found = administration.suspend(tenant_id)
-    say(_facts(found), f"Tenant {tenant_id} is suspended.", as_json=as_json)
+    _change(file, lambda administration: administration.suspend(tenant_id), as_json=as_json)
 
 
 @tenant.command()
@@ -126,9 +126,7 @@ def suspend(file: Path, tenant_id: str, *, as_json: bool) -> None:
 @json_option
 def resume(file: Path, tenant_id: str, *, as_json: bool) -> None:
     """Let the credentials of a suspended tenant work again."""
-    with in_words(as_json=as_json), open_administration(load(file)) as administration:
-        found = administration.resume(tenant_id)
-    say(_facts(found), f"Tenant {tenant_id} is active.", as_json=as_json)
+    _change(file, lambda administration: administration.resume(tenant_id), as_json=as_json)
 
 
 @tenant.command()
@@ -138,10 +136,9 @@ def resume(file: Path, tenant_id: str, *, as_json: bool) -> None:
 @json_option
 def quota(file: Path, tenant_id: str, quota: int | None, *, as_json: bool) -> None:
     """Set the most bytes of content a tenant may hold: 500GB, 2TiB, or none."""
-    with in_words(as_json=as_json), open_administration(load(file)) as administration:
-        found = administration.set_quota(tenant_id, quota)
-    limit = "no limit" if quota is None else f"{quota} bytes"
-    say(_facts(found), f"Tenant {tenant_id} has a quota of {limit}.", as_json=as_json)
+    _change(
+        file, lambda administration: administration.set_quota(tenant_id, quota), as_json=as_json
+    )
 
 
 @tenant.command()
@@ -168,6 +165,14 @@ def delete(file: Path, tenant_id: str, *, purge: bool, yes: bool, as_json: bool)
     if left:
         words = f"Tenant {tenant_id} is being deleted; the service goes on with it ({left[0]})."
     say({"id": tenant_id, "deleted": not left, "left": left}, words, as_json=as_json)
+
+
+def _change(file: Path, change: Callable[[Administration], Tenant], *, as_json: bool) -> None:
+    """Change one tenant, and say what it is now."""
+    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+        found = change(administration)
+    limit = "no quota" if found.quota is None else f"a quota of {found.quota} bytes"
+    say(_facts(found), f"Tenant {found.id} is {found.status.value}, with {limit}.", as_json=as_json)
 
 
 def _facts(found: Tenant) -> dict[str, object]:
