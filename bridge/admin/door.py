@@ -86,7 +86,7 @@ class AdminDoor:
         self._running: Counter[str | None] = Counter()
         self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
         self.gate: TokenGate[Token] = TokenGate(
-            administration.token, workers.quick, realm=realm, waiting=limits.connections // 4
+            administration.token, workers.sign_in, realm=realm, waiting=limits.connections // 4
         )
         """Who is let in; ``forget`` there when a token was revoked."""
 
@@ -185,9 +185,12 @@ class AdminDoor:
                 del running[token.tenant]
 
     async def _perform(self, route: Route[Any], asked: Asked, sent: object) -> Answer:
-        # Among the short calls, so that a revocation never waits behind the copies of clients.
+        # Among the short calls, so that a revocation never waits behind the copies of clients; and
+        # in a line of its own, so that it does not behind a tenant's requests, which may all hang.
         run = partial(
-            self._workers.quick.run, partial(route.perform, self._administration, asked, sent)
+            self._workers.quick.run,
+            partial(route.perform, self._administration, asked, sent),
+            line=("admin", asked.tenant),
         )
         if route.method == "GET":
             return await run()

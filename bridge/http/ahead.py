@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bridge.http.errors import Overloaded
-from bridge.http.pool import Pool
+from bridge.http.pool import Pool, PoolLine
 
 Buffer = bytes | bytearray | memoryview
 
@@ -27,7 +27,9 @@ class Ahead:
     ``close``, called in the pool, ends it: after the read that runs, never beside it.
     """
 
-    def __init__(self, pool: Pool, read: Callable[[], Buffer], close: Callable[[], None]) -> None:
+    def __init__(
+        self, pool: Pool | PoolLine, read: Callable[[], Buffer], close: Callable[[], None]
+    ) -> None:
         self._pool = pool
         self._read = read
         self._close = close

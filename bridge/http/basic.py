@@ -66,6 +66,7 @@ class Gate(sign_in.Gate[T]):
         pool: Pool,
         *,
         realm: str,
+        opening: Pool | None = None,
         waiting: int = WAITING,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -74,4 +75,6 @@ class Gate(sign_in.Gate[T]):
         scheme = sign_in.Scheme(
             parse_basic, challenge, challenge, "sign in with user name and secret"
         )
-        super().__init__(admit, pool, scheme, waiting=waiting, clock=clock, sleep=sleep)
+        super().__init__(
+            admit, pool, scheme, opening=opening, waiting=waiting, clock=clock, sleep=sleep
+        )

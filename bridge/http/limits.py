@@ -19,8 +19,9 @@ class Limits:
     ``keepalive``: seconds in which the next request's header must have come whole.
     ``small_body``: bytes of a body that is not content (XML). ``drain``: seconds for which the
     rest of a refused body is read and thrown away before the connection is closed. ``threads``:
-    workers for short work, ``long_threads`` for copying and for walking whole folders. ``queue``:
-    requests that may wait for a worker; ``wait``: seconds one waits before 503.
+    workers for short work, ``long_threads`` for copying and for walking whole folders,
+    ``sign_in_threads`` for looking at secrets. ``queue``: requests that may wait for a worker;
+    ``wait``: seconds one waits for that, or for memory, before 503.
     """
 
     connections: int = 1000
@@ -33,5 +34,6 @@ class Limits:
     drain: float = 5.0
     threads: int = 32
     long_threads: int = 16
+    sign_in_threads: int = 8
     queue: int = 2000
     wait: float = 20.0

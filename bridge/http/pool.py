@@ -1,8 +1,12 @@
-"""Worker threads behind a bounded queue.
+"""Worker threads behind bounded lines, one line for each tenant.
 
 A request hops to a thread at least once, so the hop is what small requests cost. asyncio's own
 executor makes two futures and one wake-up of the loop for every call; here a call is one
 future, and all calls that finish while the loop is busy share one wake-up.
+
+Who runs next is decided in the loop alone, so that no hop takes a lock. Lines take turns, and none
+may hold all threads, nor fill the whole queue (``bridge.http.fair``): of 32 threads a line that is
+alone gets 25, and the next one finds 7 that are free, however long the calls of the first one hang.
 """
 
 from __future__ import annotations
@@ -11,13 +15,14 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from bridge.http.errors import Overloaded
+from bridge.http.fair import may_take
 from bridge.http.limits import Limits
 
 T = TypeVar("T")
@@ -30,15 +35,27 @@ def _nothing() -> None:
     pass
 
 
+class _Line:
+    """The calls in one name: how many run, and those that wait."""
+
+    __slots__ = ("name", "running", "waiting")
+
+    def __init__(self, name: Hashable) -> None:
+        self.name = name
+        self.running = 0
+        self.waiting: deque[_Job[object]] = deque()
+
+
 class _Job(Generic[T]):
-    """One call: what to run, who waits, and since when."""
+    """One call: what to run, who waits, in which line, and since when (``inf``: for ever)."""
 
-    __slots__ = ("call", "error", "future", "queued", "value")
+    __slots__ = ("call", "error", "future", "line", "queued", "value")
 
-    def __init__(self, call: Callable[[], T], future: asyncio.Future[T], queued: float) -> None:
+    def __init__(self, call: Callable[[], T], future: asyncio.Future[T], line: _Line) -> None:
         self.call = call
         self.future = future
-        self.queued = queued
+        self.line = line
+        self.queued = math.inf
         self.value: T | None = None
         self.error: BaseException | None = None
 
@@ -47,16 +64,6 @@ class _Job(Generic[T]):
             self.value = self.call()
         except BaseException as error:  # noqa: BLE001 - it is raised again where the call was made
             self.error = error
-
-    def refuse(self) -> None:
-        """Answer instead of the call, and keep nothing: a worker may take a while to drop it.
-
-        The error is not kept either, whose traceback would hold the frames of whoever waits for it,
-        and with them a body.
-        """
-        if not self.future.done():
-            self.future.set_exception(Overloaded())
-        del self.future, self.call
 
     def deliver(self) -> None:
         if self.future.done():
@@ -88,14 +95,16 @@ class Pool:
         self._threads = threads
         self._queue = queue
         self._wait = wait
-        self._jobs: deque[_Job[object]] = deque()
-        # Whoever takes a job out of here answers it: a worker, or the sweep.
-        self._unanswered: set[_Job[object]] = set()
-        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        self._free = threads
+        self._places = queue
+        self._lines: dict[Hashable, _Line] = {}
+        self._waiting: OrderedDict[Hashable, _Line] = OrderedDict()
+        """Lines in which somebody waits; those that have waited longest for their turn first."""
+        self._given: SimpleQueue[_Job[object] | None] = SimpleQueue()
+        """What runs as soon as a thread has woken: there are as many threads for it as calls."""
         self._done: deque[_Job[object]] = deque()
         self._waking = False
         self._running: list[threading.Thread] = []
-        self._outstanding = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
@@ -103,10 +112,12 @@ class Pool:
     @property
     def outstanding(self) -> int:
         """Calls that run or wait."""
-        return self._outstanding
+        return self._threads - self._free + self._queue - self._places
 
-    def submit(self, call: Callable[[], T], *, begun: bool = False) -> asyncio.Future[T]:
-        """Queue ``call``; raises Overloaded at once when the queue is full.
+    def submit(
+        self, call: Callable[[], T], *, begun: bool = False, line: Hashable = ""
+    ) -> asyncio.Future[T]:
+        """Queue ``call`` in ``line``; raises Overloaded at once when there is no place for it.
 
         ``begun``: it goes on with something that a client has waited for already, so that it waits
         for a worker as long as it takes.
@@ -114,30 +125,80 @@ class Pool:
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
-        if self._closed or self._outstanding >= self._threads + self._queue:
+        if self._closed:
             raise Overloaded
+        own = self._lines.get(line)
+        if own is None:
+            own = self._lines[line] = _Line(line)
         future: asyncio.Future[T] = loop.create_future()
-        job = _Job(call, future, math.inf if begun else time.monotonic())
-        self._outstanding += 1
-        self._unanswered.add(job)  # type: ignore[arg-type]
-        self._jobs.append(job)  # type: ignore[arg-type]
-        if self._outstanding > len(self._running) < self._threads:
-            self._start()
-        self._tokens.put(True)
-        if self._outstanding > self._threads and self._sweeping is None:
-            self._sweeping = loop.call_later(_SWEEP, self._sweep)
+        job = _Job(call, future, own)
+        if not own.waiting and may_take(1, own.running, self._free):
+            self._give(job)  # type: ignore[arg-type]
+        else:
+            self._enqueue(job, begun=begun)  # type: ignore[arg-type]
         return future
 
-    async def run(self, call: Callable[[], T], *, begun: bool = False) -> T:
+    async def run(self, call: Callable[[], T], *, begun: bool = False, line: Hashable = "") -> T:
         """Run ``call`` on a worker and return or raise what it does; Overloaded after the wait."""
-        return await self.submit(call, begun=begun)
+        return await self.submit(call, begun=begun, line=line)
 
     def close(self) -> None:
         """Let queued calls finish, then let the threads end. Does not wait."""
         if not self._closed:
             self._closed = True
+            # The loop may end before they do: nothing is left for it to decide.
+            while self._waiting:
+                self._give_first_of(next(iter(self._waiting.values())))
             for _ in self._running:
-                self._tokens.put(False)
+                self._given.put(None)
+
+    def _give(self, job: _Job[object]) -> None:
+        job.line.running += 1
+        self._free -= 1
+        if self._threads - self._free > len(self._running) < self._threads:
+            self._start()
+        self._given.put(job)
+
+    def _enqueue(self, job: _Job[object], *, begun: bool) -> None:
+        """Let it wait in its line. Raises Overloaded."""
+        line = job.line
+        if not may_take(1, len(line.waiting), self._places):
+            self._drop_if_empty(line)
+            raise Overloaded
+        if not begun:
+            job.queued = time.monotonic()
+        self._places -= 1
+        line.waiting.append(job)
+        self._waiting[line.name] = line
+        if self._sweeping is None and self._loop is not None:
+            self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+
+    def _give_waiting(self) -> None:
+        """Give what is free to those whose turn it is."""
+        while self._free > 0:
+            for line in self._waiting.values():
+                if may_take(1, line.running, self._free):
+                    self._give_first_of(line)
+                    break
+            else:
+                return
+
+    def _give_first_of(self, line: _Line) -> None:
+        """The turn of a line in which somebody waits."""
+        job = line.waiting.popleft()
+        self._places += 1
+        if line.waiting:
+            self._waiting.move_to_end(line.name)
+        else:
+            del self._waiting[line.name]
+        if job.future.done():  # nobody waits for it any more
+            self._drop_if_empty(line)
+        else:
+            self._give(job)
+
+    def _drop_if_empty(self, line: _Line) -> None:
+        if not line.running and not line.waiting:
+            del self._lines[line.name]
 
     def _start(self) -> None:
         thread = threading.Thread(
@@ -148,13 +209,7 @@ class Pool:
 
     def _work(self) -> None:
         self._begin()
-        while self._tokens.get():
-            job = self._jobs.popleft()
-            try:
-                self._unanswered.remove(job)
-            except KeyError:
-                del job
-                continue
+        while (job := self._given.get()) is not None:
             if not job.future.cancelled():
                 job.run()
             self._done.append(job)
@@ -176,23 +231,62 @@ class Pool:
         self._waking = False
         while self._done:
             job = self._done.popleft()
-            self._outstanding -= 1
+            line = job.line
+            line.running -= 1
+            self._free += 1
+            if not line.running and not line.waiting:
+                del self._lines[line.name]
             job.deliver()
+        if self._waiting:
+            self._give_waiting()
 
     def _sweep(self) -> None:
         """Answer what has waited too long, though every worker hangs."""
         self._sweeping = None
         limit = time.monotonic() - self._wait
-        for job in list(self._jobs):
-            if job.queued <= limit and job in self._unanswered:
-                try:
-                    self._unanswered.remove(job)
-                except KeyError:  # a worker was faster
-                    continue
-                self._outstanding -= 1
-                job.refuse()
-        if self._unanswered and self._loop is not None:
+
+        def over(job: _Job[object]) -> bool:
+            return job.queued <= limit or job.future.done()
+
+        for line in list(self._waiting.values()):
+            late = [job for job in line.waiting if over(job)]
+            if not late:
+                continue
+            line.waiting = deque(job for job in line.waiting if not over(job))
+            self._places += len(late)
+            if not line.waiting:
+                del self._waiting[line.name]
+                self._drop_if_empty(line)
+            for job in late:
+                if not job.future.done():
+                    job.future.set_exception(Overloaded())
+        if self._waiting and self._loop is not None:
             self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLine:
+    """One line of a pool: what is submitted here is submitted in its name."""
+
+    pool: Pool
+    name: Hashable
+
+    def submit(self, call: Callable[[], T], *, begun: bool = False) -> asyncio.Future[T]:
+        """As ``Pool.submit``."""
+        return self.pool.submit(call, begun=begun, line=self.name)
+
+    async def run(self, call: Callable[[], T], *, begun: bool = False) -> T:
+        """As ``Pool.run``."""
+        return await self.pool.submit(call, begun=begun, line=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantWorkers:
+    """One tenant's lines of the pools."""
+
+    quick: PoolLine
+    bulk: PoolLine
+    patient: PoolLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +294,14 @@ class Workers:
     """The pools that every door shares.
 
     ``quick`` is for short work, ``bulk`` for the blocks of large bodies, ``patient`` for copies and
-    whole folders.
+    whole folders. ``sign_in`` is for looking at secrets, which asks the database alone: neither
+    does who hangs there keep anybody from signing in, nor who signs in anybody from working.
     """
 
     quick: Pool
     bulk: Pool
     patient: Pool
+    sign_in: Pool
 
     @classmethod
     def within(
@@ -224,14 +320,27 @@ class Workers:
             quick=pool("quick", limits.threads, begin_quick),
             bulk=pool("bulk", limits.threads, begin_other),
             patient=pool("patient", limits.long_threads, begin_other),
+            sign_in=pool("sign-in", limits.sign_in_threads, begin_quick),
+        )
+
+    def of(self, tenant: str) -> TenantWorkers:
+        """The pools in the name of a tenant."""
+        return TenantWorkers(
+            PoolLine(self.quick, tenant),
+            PoolLine(self.bulk, tenant),
+            PoolLine(self.patient, tenant),
         )
 
     @property
     def outstanding(self) -> int:
         """Calls that run or wait."""
-        return self.quick.outstanding + self.bulk.outstanding + self.patient.outstanding
+        return sum(pool.outstanding for pool in self._pools)
 
     def close(self) -> None:
         """Let the workers end when they have done what is queued."""
-        for pool in (self.quick, self.bulk, self.patient):
+        for pool in self._pools:
             pool.close()
+
+    @property
+    def _pools(self) -> tuple[Pool, ...]:
+        return self.quick, self.bulk, self.patient, self.sign_in

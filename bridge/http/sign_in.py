@@ -43,10 +43,12 @@ class Scheme:
 class Opening(Generic[T]):
     """Somebody is let in, and ``call`` makes what the request may work with.
 
-    For what takes longer than to look at a secret: it holds up nobody else who signs in.
+    For what takes longer than to look at a secret, in the name of ``tenant``: it holds up nobody
+    who signs in, and nobody else's work.
     """
 
     call: Callable[[], T]
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class Gate(Generic[T]):
     """Lets requests in, remembering for a few seconds whom it let in.
 
     ``admit(username, secret, address)`` returns what the request may work with, an Opening of it,
-    or None; it and the Opening run in worker threads. Only keyed digests of what clients sent are
-    kept, never a secret.
+    or None; it runs in ``pool``, an Opening in ``opening`` (None: there too). Of those who look
+    each user takes turns who proved right before, and each address of others. Only keyed digests
+    of what clients sent are kept, never a secret.
 
     Whoever failed too often waits (``bridge.http.failures``), but never who is remembered, and not
     who was let in before: what proved right once is no guess. It is asked about again all the same.
@@ -75,12 +78,14 @@ class Gate(Generic[T]):
         pool: Pool,
         scheme: Scheme,
         *,
+        opening: Pool | None = None,
         waiting: int = WAITING,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._admit = admit
         self._pool = pool
+        self._opening = opening or pool
         self._scheme = scheme
         self._clock = clock
         self._key = os.urandom(32)
@@ -123,15 +128,16 @@ class Gate(Generic[T]):
         # Not of the header, of which one secret has many forms: they would push others' out.
         proof = self._digest(f"{username}:{secret}")
         if proof in self._proven:
-            admitted = await self._look(username, secret, address, proof)
+            admitted = await self._look(username, secret, address, proof, username)
         else:
-            async with self._line.turn(client_of(address), username):
-                admitted = await self._look(username, secret, address, proof)
+            client = client_of(address)
+            async with self._line.turn(client, username):
+                admitted = await self._look(username, secret, address, proof, client)
         if admitted is None:
             self._known.pop(digest, None)
             raise self._refusal(self._scheme.failed)
         if isinstance(admitted, Opening):
-            value: T = await self._pool.run(admitted.call)
+            value: T = await self._opening.run(admitted.call, line=admitted.tenant)
         else:
             value = admitted
         if self._generation is not generation:
@@ -150,10 +156,10 @@ class Gate(Generic[T]):
             self._known = {key: known for key, known in self._known.items() if known.until > now}
 
     async def _look(
-        self, username: str, secret: str, address: str, proof: bytes
+        self, username: str, secret: str, address: str, proof: bytes, line: str | bytes
     ) -> T | Opening[T] | None:
         """Look at a secret, and count what came of it: the next one's turn goes by that."""
-        admitted = await self._pool.run(lambda: self._admit(username, secret, address))
+        admitted = await self._pool.run(lambda: self._admit(username, secret, address), line=line)
         if admitted is None:
             self._failures.add(client_of(address), username)
             self._proven.pop(proof, None)

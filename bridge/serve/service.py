@@ -21,6 +21,7 @@ from bridge.files.errors import FileError
 from bridge.http.limits import Limits
 from bridge.http.pool import Workers
 from bridge.http.server import Server
+from bridge.http.turns import Turns
 from bridge.serve.access import AccessLog, Front
 from bridge.serve.background import Background
 from bridge.serve.core import Core, usable
@@ -28,7 +29,6 @@ from bridge.serve.health import Health
 from bridge.serve.memory import limit_arenas
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
-from bridge.serve.turns import Turns
 from bridge.settings import Settings
 from bridge.store.api import StoreError
 from bridge.store.storj.refusals import GrantError
@@ -169,21 +169,18 @@ async def _serve(
     core.start()
     workers = Workers.within(within, begin_quick=core.hold, begin_other=core.free)
     memory = upload_memory(settings)
-    turns = Turns(memory.turns, memory.each, memory.beside)
+    turns = Turns(memory.turns, memory.each, memory.beside, limits.queue_seconds)
     tenants = services.tenants
-    front = Front(
-        metrics,
-        door="webdav",
-        turns=turns,
-        wait=limits.queue_seconds,
-    )
+    front = Front(metrics, door="webdav")
     door = WebDAVDoor(
         authenticator=SignIn(services.administration.records),
         tree_for=tenants.tree,
         locks_for=tenants.locks,
         quota_for=_quota(settings, tenants),
         rights_for=lambda credential: credential.rights,
+        tenant_for=lambda credential: credential.tenant.id,
         workers=workers,
+        turns=turns,
         limits=within,
         path=listen.webdav_path,
         public_url=listen.public_url,
@@ -205,7 +202,7 @@ async def _serve(
         administration.gate.forget()
 
     services.administration.changed = forget
-    metrics.watch("uploads", "PUTs under way.", lambda: front.uploads)
+    metrics.watch("uploads", "PUTs under way.", lambda: turns.uploads)
     metrics.watch("upload_bytes", "Memory kept for PUTs under way.", lambda: turns.lent)
     metrics.watch("worker_calls", "Calls that run or wait in threads.", lambda: workers.outstanding)
     health = Health(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,7 +17,8 @@ from bridge.http.conditions import Conditions
 from bridge.http.errors import Refused
 from bridge.http.limits import Limits
 from bridge.http.origin import Origin, Origins
-from bridge.http.pool import Workers
+from bridge.http.pool import TenantWorkers, Workers
+from bridge.http.turns import Turns
 from bridge.webdav.if_header import IfHeader, parse_if
 from bridge.webdav.mount import Mount
 from bridge.webdav.share import Share
@@ -44,6 +46,7 @@ class Tools:
     settings: Settings
     mount: Mount
     workers: Workers
+    turns: Turns
 
 
 @dataclass(eq=False)
@@ -60,10 +63,14 @@ class Call:
     agent: str
     extra: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def workers(self) -> Workers:
+    @cached_property
+    def workers(self) -> TenantWorkers:
         """The threads in which to block."""
-        return self.tools.workers
+        return self.tools.workers.of(self.share.tenant)
+
+    def upload(self, size: int | None) -> AbstractAsyncContextManager[None]:
+        """A turn to upload ``size`` bytes, None if it is unknown: to be taken before the body."""
+        return self.tools.turns.turn(self.share.tenant, size)
 
     @cached_property
     def conditions(self) -> Conditions | None:

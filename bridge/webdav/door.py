@@ -22,6 +22,7 @@ from bridge.http.origin import Origins, PublicURL
 from bridge.http.pool import Workers
 from bridge.http.served import Served
 from bridge.http.sign_in import Opening
+from bridge.http.turns import Turns
 from bridge.state.api import LeaseBusy, Locks, StateError
 from bridge.tenants.api import ALL_RIGHTS, Right
 from bridge.webdav.call import Call, Settings, Tools
@@ -65,7 +66,8 @@ class WebDAVDoor(Generic[C]):
 
     ``tree_for``, ``locks_for``, ``quota_for`` and ``rights_for`` are called in worker threads, at
     most every few seconds for each signed-in client; the first two must give trees and locks of the
-    same tenant, which hold the client to what the last one only lets it be told.
+    same tenant, which hold the client to what the last one only lets it be told. ``tenant_for``,
+    which must not block, says in whose name it uses threads and memory (``bridge.http.fair``).
     Give ``handle`` to ``bridge.http.server.Server``, alone or behind a dispatcher by path (not
     to an aiohttp Application, which would send 100 Continue too early). Made and used in one event
     loop; ``workers`` are closed by their owner, after the server has shut down.
@@ -79,7 +81,9 @@ class WebDAVDoor(Generic[C]):
         locks_for: Callable[[C], Locks],
         quota_for: Callable[[C], Quota] | None = None,
         rights_for: Callable[[C], Right] | None = None,
+        tenant_for: Callable[[C], str],
         workers: Workers,
+        turns: Turns,
         limits: Limits,
         settings: Settings | None = None,
         path: str = "/dav",
@@ -93,6 +97,7 @@ class WebDAVDoor(Generic[C]):
         self._locks_for = locks_for
         self._quota_for = quota_for
         self._rights_for = rights_for
+        self._tenant_for = tenant_for
         public = PublicURL.parse(public_url) if public_url else None
         self._origins = Origins(proxies, public)
         self._tools = Tools(
@@ -100,9 +105,14 @@ class WebDAVDoor(Generic[C]):
             settings=settings or Settings(),
             mount=Mount(path, public),
             workers=workers,
+            turns=turns,
         )
         self.gate: Gate[Share] = Gate(
-            self._admit, workers.quick, realm=realm, waiting=max(1, limits.connections // 4)
+            self._admit,
+            workers.sign_in,
+            realm=realm,
+            opening=workers.quick,
+            waiting=max(1, limits.connections // 4),
         )
         """Who is let in; ``forget`` there when somebody was shut out."""
         self._served = served
@@ -151,7 +161,9 @@ class WebDAVDoor(Generic[C]):
 
     def _admit(self, username: str, secret: str, address: str) -> Opening[Share] | None:
         credential = self._authenticator.authenticate(username, secret, address)
-        return None if credential is None else Opening(lambda: self._share(credential))
+        if credential is None:
+            return None
+        return Opening(lambda: self._share(credential), self._tenant_for(credential))
 
     def _share(self, credential: C) -> Share:
         tree, locks = self._tree_for(credential), self._locks_for(credential)
@@ -160,6 +172,7 @@ class WebDAVDoor(Generic[C]):
             tree,
             locks,
             credential.name,
+            self._tenant_for(credential),
             no_quota if quota_for is None else lambda: quota_for(credential),
             ALL_RIGHTS if rights_for is None else rights_for(credential),
         )

@@ -1,9 +1,9 @@
 """PUT (RFC 9110, section 9.3.4): whole or not at all.
 
 The order matters. What can be known before the body comes is answered before it comes: a client
-that waits for 100 sends nothing in vain. Then the body streams into a writer that nobody sees.
-Only when all that was promised has come is it published, after the same questions were asked
-again while nobody else can change the entry.
+that waits for 100 sends nothing in vain; and it waits for its turn to upload. Then the body streams
+into a writer that nobody sees. Only when all that was promised has come is it published, after the
+same questions were asked again while nobody else can change the entry.
 """
 
 from __future__ import annotations
@@ -113,18 +113,23 @@ async def put(call: Call) -> web.StreamResponse:
         raise IsDirectory("a folder is there")
     promised = promised_length(call.request)
     upload = _Upload(call, promised)
-    length = call.body.length
-    if length is not None and length <= BLOCK and not call.body.expects:
-        buffer = memoryview(bytearray(length))
-        _require_whole(await call.body.fill(buffer) if length else 0, promised)
-        entry, free = await call.workers.quick.run(lambda: upload.whole(buffer))
-    else:
-        entry, free = await _streamed(call, upload, promised)
+    async with call.upload(promised):
+        entry, free = await _uploaded(call, upload, promised)
     headers = {"ETag": f'"{entry.etag}"', "Last-Modified": http_date(int(entry.mtime))}
     if upload.mtime is not None:
         headers["X-OC-Mtime"] = "accepted"
     headers["OC-ETag"] = headers["ETag"]
     return call.answer(201 if free else 204, headers=headers)
+
+
+async def _uploaded(call: Call, upload: _Upload, promised: int | None) -> tuple[Entry, bool]:
+    """Take the body and publish it: in one hop where that is little, and surely comes."""
+    length = call.body.length
+    if length is not None and length <= BLOCK and not call.body.expects:
+        buffer = memoryview(bytearray(length))
+        _require_whole(await call.body.fill(buffer) if length else 0, promised)
+        return await call.workers.quick.run(lambda: upload.whole(buffer))
+    return await _streamed(call, upload, promised)
 
 
 async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[Entry, bool]:

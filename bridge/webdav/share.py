@@ -27,12 +27,14 @@ def no_quota() -> Quota:
 class Share:
     """A client's tree, the locks on it, its name as an owner of locks, and what room it has.
 
-    ``quota`` is asked in a worker thread, and must answer from what is known. ``rights`` are only
-    told: the tree and the locks hold the client to them.
+    ``tenant``: in whose name it uses threads and memory. ``quota`` is asked in a worker thread, and
+    must answer from what is known. ``rights`` are only told: the tree and the locks hold the client
+    to them.
     """
 
     tree: FileTree
     locks: Locks
     principal: str
+    tenant: str
     quota: Callable[[], Quota] = no_quota
     rights: Right = ALL_RIGHTS

@@ -237,7 +237,7 @@ async def test_opening_holds_up_nobody_who_signs_in(pool: Pool) -> None:
             opened.wait(10)
             return username
 
-        return Opening(call) if secret == "right" else None
+        return Opening(call, username) if secret == "right" else None
 
     gate: Gate[str] = Gate(admit, pool, realm="r")
     slow = [asyncio.create_task(gate.enter(basic(f"user{n}"), "::1")) for n in range(2 * AT_ONCE)]
@@ -246,6 +246,31 @@ async def test_opening_holds_up_nobody_who_signs_in(pool: Pool) -> None:
     opened.set()
     assert len(await asyncio.gather(*slow)) == 2 * AT_ONCE
     assert await gate.enter(basic("user0"), "::1") == "user0"
+
+
+async def test_opening_one_tenant_that_hangs_holds_up_no_other_tenant(pool: Pool) -> None:
+    hangs = threading.Event()
+
+    def admit(username: str, secret: str, address: str) -> Opening[str]:
+        tenant = username.partition(".")[0]
+
+        def call() -> str:
+            if tenant == "slow":
+                hangs.wait(10)
+            return username
+
+        return Opening(call, tenant)
+
+    opening = Pool("opening", 32)
+    gate: Gate[str] = Gate(admit, pool, realm="r", opening=opening)
+    slow = [asyncio.create_task(gate.enter(basic(f"slow.{n}"), "::1")) for n in range(100)]
+    await until(lambda: gate.waiting == 0 and opening.outstanding == 100)
+    async with asyncio.timeout(5):
+        assert await gate.enter(basic("quick"), "::1") == "quick"
+    assert not any(each.done() for each in slow)
+    hangs.set()
+    assert len(await asyncio.gather(*slow)) == 100
+    opening.close()
 
 
 async def test_what_cannot_be_opened_is_neither_remembered_nor_a_failed_sign_in(
@@ -258,7 +283,9 @@ async def test_what_cannot_be_opened_is_neither_remembered_nor_a_failed_sign_in(
             raise OSError("the store is away")
         return "opened"
 
-    gate: Gate[str] = Gate(lambda *_: Opening(call), pool, realm="r", clock=time, sleep=time.sleep)
+    gate: Gate[str] = Gate(
+        lambda *_: Opening(call, "alice"), pool, realm="r", clock=time, sleep=time.sleep
+    )
     for _ in range(2 * FREE_BY_NAME):
         with pytest.raises(OSError, match="away"):
             await gate.enter(basic("alice"), "::1")

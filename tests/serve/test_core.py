@@ -196,7 +196,7 @@ def test_only_what_is_short_is_held_in_a_server_whose_loop_is() -> None:
         core = Core(usable())
         core.hold()
         workers = Workers.within(Limits(), begin_quick=core.hold, begin_other=core.free)
-        for pool in (workers.quick, workers.bulk, workers.patient):
+        for pool in (workers.quick, workers.bulk, workers.patient, workers.sign_in):
             found[pool.name] = await pool.run(lambda: os.sched_getaffinity(0))
         found["loop"] = os.sched_getaffinity(0)
         workers.close()
@@ -208,6 +208,7 @@ def test_only_what_is_short_is_held_in_a_server_whose_loop_is() -> None:
         "quick": found["loop"],
         "bulk": usable(),
         "patient": usable(),
+        "sign-in": found["loop"],
     }
 
 

@@ -17,6 +17,7 @@ from bridge.http.limits import Limits
 from bridge.http.pool import Workers
 from bridge.http.served import Served
 from bridge.http.server import Server
+from bridge.http.turns import Turns
 from bridge.state.api import Locks
 from bridge.webdav import Quota, Settings, WebDAVDoor
 from tests.tenants.credentials import rights_of
@@ -72,8 +73,12 @@ def running(
     path: str = "/dav",
     public_url: str | None = None,
     proxies: tuple[str, ...] = (),
+    uploads: int = 1 << 30,
 ) -> Iterator[Running]:
-    """Serve ``tree`` until the block ends; to whoever has ``credentials``, what stands there."""
+    """Serve ``tree`` until the block ends; to whoever has ``credentials``, what stands there.
+
+    ``uploads``: bytes of memory that all PUTs may hold, a long one 2 MiB of them.
+    """
     given = credentials or {}
     limits = limits or Limits(drain=0.5)
     started: threading.Event = threading.Event()
@@ -91,7 +96,9 @@ def running(
             locks_for=lambda user: given.get(user.name, (tree, locks))[1],
             quota_for=(lambda _user: quota()) if quota else None,
             rights_for=lambda user: rights_of(given.get(user.name, (tree, locks))[0]),
+            tenant_for=lambda user: user.name,
             workers=workers,
+            turns=Turns(uploads, each=0, beside=2 << 20, wait=limits.wait),
             limits=limits,
             settings=settings,
             path=path,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
-from bridge.serve.turns import SHORT, Lane, Turns
+from bridge.http.errors import Overloaded
+from bridge.http.turns import SHORT, Lane, Turns
 
 SOON = 5.0
 """Seconds that a turn waits which must come."""
@@ -25,20 +27,30 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-async def has_turn(turns: Turns, size: int | None) -> bool:
+_numbers = itertools.count()
+
+
+def somebody() -> str:
+    """A tenant that has asked for nothing yet."""
+    return f"tenant {next(_numbers)}"
+
+
+async def has_turn(turns: Turns, size: int | None, tenant: str | None = None) -> bool:
     try:
-        async with turns.turn(size, NEVER):
+        async with turns.turn(tenant or somebody(), size):
             return True
-    except TimeoutError:
+    except Overloaded:
         return False
 
 
 @asynccontextmanager
-async def waiting(lane: Lane, size: int, order: list[int]) -> AsyncIterator[asyncio.Task[None]]:
+async def waiting(
+    lane: Lane, size: int, order: list[int], tenant: str | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """A task that waits for ``size`` bytes, and then adds them to ``order``."""
 
     async def wait() -> None:
-        async with lane.turn(size, SOON):
+        async with lane.turn(tenant or somebody(), size, SOON):
             order.append(size)
 
     task = asyncio.create_task(wait())
@@ -54,7 +66,7 @@ def test_what_is_lent_never_exceeds_the_total() -> None:
 
         async def one(size: int) -> None:
             nonlocal most
-            async with lane.turn(size, SOON):
+            async with lane.turn(somebody(), size, SOON):
                 most = max(most, lane.lent)
                 await asyncio.sleep(0)
 
@@ -68,7 +80,7 @@ def test_what_is_lent_never_exceeds_the_total() -> None:
 def test_who_asked_first_is_served_first() -> None:
     async def work() -> None:
         lane, order = Lane(10), list[int]()
-        async with AsyncExitStack() as stack, lane.turn(8, SOON):
+        async with AsyncExitStack() as stack, lane.turn(somebody(), 8, SOON):
             for size in (5, 6, 3, 4):
                 await stack.enter_async_context(waiting(lane, size, order))
             await asyncio.sleep(NEVER)
@@ -81,7 +93,7 @@ def test_who_asked_first_is_served_first() -> None:
 def test_who_asks_for_less_may_pass_until_as_much_has_passed() -> None:
     async def work() -> None:
         lane, order = Lane(10), list[int]()
-        async with AsyncExitStack() as stack, lane.turn(6, SOON):
+        async with AsyncExitStack() as stack, lane.turn(somebody(), 6, SOON):
             for size in (8, 3, 3, 3):
                 await stack.enter_async_context(waiting(lane, size, order))
             await asyncio.sleep(NEVER)
@@ -94,7 +106,7 @@ def test_who_asks_for_less_may_pass_until_as_much_has_passed() -> None:
 def test_more_than_there_is_takes_all() -> None:
     async def work() -> None:
         lane = Lane(10)
-        async with lane.turn(1_000, SOON):
+        async with lane.turn(somebody(), 1_000, SOON):
             assert lane.lent == 10
         assert lane.lent == 0
 
@@ -104,7 +116,7 @@ def test_more_than_there_is_takes_all() -> None:
 def test_who_gives_up_lets_the_next_one_pass() -> None:
     async def work() -> None:
         lane, order = Lane(10), list[int]()
-        async with AsyncExitStack() as stack, lane.turn(6, SOON):
+        async with AsyncExitStack() as stack, lane.turn(somebody(), 6, SOON):
             gone = await stack.enter_async_context(waiting(lane, 8, order))
             await stack.enter_async_context(waiting(lane, 4, order))
             gone.cancel()
@@ -119,7 +131,7 @@ def test_a_turn_that_comes_to_one_just_cancelled_is_not_lost() -> None:
     async def work() -> None:
         lane, order = Lane(10), list[int]()
         async with AsyncExitStack() as stack:
-            async with lane.turn(10, SOON):
+            async with lane.turn(somebody(), 10, SOON):
                 gone = await stack.enter_async_context(waiting(lane, 10, order))
             gone.cancel()  # it has been given its turn, and has not run since
         assert order == []
@@ -132,7 +144,7 @@ def test_who_is_cancelled_while_another_ends_takes_nothing_and_hurts_nobody() ->
     async def work() -> None:
         lane, order = Lane(10), list[int]()
         async with AsyncExitStack() as stack:
-            async with lane.turn(10, SOON):
+            async with lane.turn(somebody(), 10, SOON):
                 gone = await stack.enter_async_context(waiting(lane, 6, order))
                 await stack.enter_async_context(waiting(lane, 7, order))
                 gone.cancel()  # the turn ends before the cancelled task has run again
@@ -151,7 +163,7 @@ def test_many_that_time_out_at_once_leave_nothing_taken() -> None:
 
         async def one(size: int) -> bool:
             try:
-                async with lane.turn(size, NEVER):
+                async with lane.turn(somebody(), size, NEVER):
                     await asyncio.sleep(NEVER / 3)
                     return True
             except TimeoutError:
@@ -161,7 +173,7 @@ def test_many_that_time_out_at_once_leave_nothing_taken() -> None:
         assert any(told)
         assert not all(told)
         assert lane.lent == 0
-        async with lane.turn(10, SOON):
+        async with lane.turn(somebody(), 10, SOON):
             pass
 
     run(work())
@@ -170,9 +182,9 @@ def test_many_that_time_out_at_once_leave_nothing_taken() -> None:
 def test_no_turn_in_time_is_a_timeout_and_holds_nothing() -> None:
     async def work() -> None:
         lane = Lane(10)
-        async with lane.turn(10, SOON):
+        async with lane.turn(somebody(), 10, SOON):
             with pytest.raises(TimeoutError):
-                async with lane.turn(1, NEVER):
+                async with lane.turn(somebody(), 1, NEVER):
                     pass
         assert lane.lent == 0
 
@@ -183,7 +195,7 @@ def test_an_error_in_a_turn_gives_it_back() -> None:
     async def work() -> None:
         lane = Lane(10)
         with pytest.raises(ZeroDivisionError):
-            async with lane.turn(10, SOON):
+            async with lane.turn(somebody(), 10, SOON):
                 raise ZeroDivisionError
         assert lane.lent == 0
 
@@ -192,10 +204,10 @@ def test_an_error_in_a_turn_gives_it_back() -> None:
 
 def test_short_uploads_do_not_wait_for_long_ones() -> None:
     async def work() -> None:
-        turns = Turns(256 << 20, 64 << 20, 2 << 20)
+        turns = Turns(256 << 20, 64 << 20, 2 << 20, NEVER)
         async with AsyncExitStack() as stack:
             while await has_turn(turns, None):
-                await stack.enter_async_context(turns.turn(None, SOON))
+                await stack.enter_async_context(turns.turn(somebody(), None))
             assert turns.lent == 3 * LONG
             assert not await has_turn(turns, 64 << 20)
             assert await has_turn(turns, SHORT)
@@ -207,9 +219,9 @@ def test_short_uploads_do_not_wait_for_long_ones() -> None:
 
 def test_a_long_upload_holds_its_content_up_to_the_most_and_its_buffers() -> None:
     async def work() -> None:
-        turns = Turns(256 << 20, 64 << 20, 2 << 20)
+        turns = Turns(256 << 20, 64 << 20, 2 << 20, NEVER)
         for size, held in ((5 << 20, 7 << 20), (1 << 40, LONG), (None, LONG)):
-            async with turns.turn(size, SOON):
+            async with turns.turn(somebody(), size):
                 assert turns.lent == held
 
     run(work())
@@ -217,10 +229,88 @@ def test_a_long_upload_holds_its_content_up_to_the_most_and_its_buffers() -> Non
 
 def test_even_empty_uploads_are_counted() -> None:
     async def work() -> None:
-        turns = Turns(16 << 20, 0, 2 << 20)
+        turns = Turns(16 << 20, 0, 2 << 20, NEVER)
         async with AsyncExitStack() as stack:
             for _ in range(32):
-                await stack.enter_async_context(turns.turn(0, SOON))
+                await stack.enter_async_context(turns.turn(somebody(), 0))
             assert not await has_turn(turns, 0)
+
+    run(work())
+
+
+async def take_all(turns: Turns, tenant: str, size: int | None, held: AsyncExitStack) -> int:
+    """How many turns a tenant gets that gives none back."""
+    for number in itertools.count():
+        try:
+            await held.enter_async_context(turns.turn(tenant, size))
+        except Overloaded:
+            return number
+    raise AssertionError
+
+
+@pytest.mark.parametrize("size", [0, SHORT, 2 << 20, 1 << 40, None])
+def test_a_tenant_that_holds_all_it_can_leaves_the_next_one_some(size: int | None) -> None:
+    async def work() -> None:
+        turns = Turns(1 << 30, 128 << 20, 6 << 20, 0.001)
+        async with AsyncExitStack() as held:
+            greedy = await take_all(turns, "greedy", size, held)
+            assert greedy >= 4
+            assert await has_turn(turns, size, "next")
+            assert not await has_turn(turns, size, "greedy")
+
+    run(work())
+
+
+def test_a_tenant_alone_sends_four_of_the_five_large_uploads_that_storj_has_room_for() -> None:
+    async def work() -> None:
+        turns = Turns(768 << 20, 128 << 20, 6 << 20, NEVER)
+        async with AsyncExitStack() as held:
+            assert await take_all(turns, "first", None, held) == 4
+            assert await take_all(turns, "second", None, held) == 1
+            assert turns.uploads == 5
+        assert turns.uploads == turns.lent == 0
+
+    run(work())
+
+
+def test_what_a_tenant_gives_back_goes_to_whoever_holds_less() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        async with AsyncExitStack() as held, lane.turn("greedy", 4, SOON):
+            give_back = await held.enter_async_context(AsyncExitStack())
+            await give_back.enter_async_context(lane.turn("greedy", 4, SOON))
+            await held.enter_async_context(waiting(lane, 5, order, "greedy"))
+            await held.enter_async_context(waiting(lane, 6, order, "other"))
+            assert order == []
+            await give_back.aclose()
+            await asyncio.sleep(NEVER)
+            assert order == [6]
+        assert order == [6, 5]
+
+    run(work())
+
+
+def test_those_of_a_tenant_who_wait_for_its_share_hold_up_only_their_own() -> None:
+    async def work() -> None:
+        lane, order = Lane(20), list[int]()
+        async with AsyncExitStack() as held, lane.turn("greedy", 12, SOON):
+            await held.enter_async_context(waiting(lane, 7, order, "greedy"))
+            for size in (3, 3, 2):
+                async with waiting(lane, size, order, "other"):
+                    pass
+            assert order == [3, 3, 2]  # more than the 7, and one after another
+            for size in (4, 4):
+                await held.enter_async_context(waiting(lane, size, order, "greedy"))
+            await asyncio.sleep(NEVER)
+            assert order == [3, 3, 2, 4]  # of its own, no more than the 7 in all
+        assert order == [3, 3, 2, 4, 7, 4]
+
+    run(work())
+
+
+def test_one_upload_larger_than_all_shares_is_still_possible() -> None:
+    async def work() -> None:
+        turns = Turns(16 << 20, 128 << 20, 6 << 20, NEVER)
+        assert await has_turn(turns, None, "alone")
 
     run(work())

@@ -1,11 +1,18 @@
-"""Uploads take turns by the memory they need, not by their number."""
+"""Uploads take turns by the memory they need, not by their number.
+
+A turn is taken in the name of a tenant, once somebody has signed in and before the body is asked
+for. No tenant holds all there is (``bridge.http.fair``), however many slow uploads it begins.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from bridge.http.errors import Overloaded
+from bridge.http.fair import may_take
 
 SHORT = (1 << 20) - (64 << 10)
 """Bytes up to which an upload is short: encrypted, less than the MiB up to which Storj's store
@@ -22,9 +29,10 @@ _SHORT_SHARE = 8
 class _Waiting:
     """Somebody who waits for ``size`` bytes, and by how many bytes others have overtaken it."""
 
-    __slots__ = ("given", "overtaken", "size")
+    __slots__ = ("given", "overtaken", "size", "tenant")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, tenant: str, size: int) -> None:
+        self.tenant = tenant
         self.size = size
         self.overtaken = 0
         self.given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -33,13 +41,15 @@ class _Waiting:
 class Lane:
     """``total`` bytes that are lent. Used from one event loop.
 
-    Who asked first comes first; but who asks for less may overtake those for whom there is too
-    little left, until as much was lent past each of these as it asks for itself.
+    Who asked first comes first; but who may not take so much now, because there is too little left
+    or its tenant holds much already, may be overtaken: by tenants that hold less always, by others
+    until as much was lent past it as it asks for itself.
     """
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._free = total
+        self._held: Counter[str] = Counter()
         self._queue: deque[_Waiting] = deque()
 
     @property
@@ -48,9 +58,9 @@ class Lane:
         return self._total - self._free
 
     @asynccontextmanager
-    async def turn(self, size: int, wait: float) -> AsyncIterator[None]:
+    async def turn(self, tenant: str, size: int, wait: float) -> AsyncIterator[None]:
         """Hold ``size`` bytes, or all there are. Raises TimeoutError after ``wait`` seconds."""
-        waiting = _Waiting(min(size, self._total))
+        waiting = _Waiting(tenant, min(size, self._total))
         self._queue.append(waiting)
         self._lend()
         if not waiting.given.done():
@@ -58,7 +68,7 @@ class Lane:
         try:
             yield
         finally:
-            self._free += waiting.size
+            self._take_back(waiting)
             self._lend()
 
     async def _wait(self, waiting: _Waiting, wait: float) -> None:
@@ -67,23 +77,29 @@ class Lane:
                 await waiting.given
         except BaseException:
             if waiting.given.done() and not waiting.given.cancelled():
-                self._free += waiting.size  # it came, and nobody is there to use it
+                self._take_back(waiting)  # it came, and nobody is there to use it
             else:
                 waiting.given.cancel()
                 self._queue.remove(waiting)
             self._lend()
             raise
 
+    def _take_back(self, waiting: _Waiting) -> None:
+        self._free += waiting.size
+        self._held[waiting.tenant] -= waiting.size
+        if not self._held[waiting.tenant]:
+            del self._held[waiting.tenant]
+
     def _lend(self) -> None:
+        held = self._held
         passed: list[_Waiting] = []
         for waiting in list(self._queue):
             if waiting.given.done():  # cancelled: its task, which has yet to run, takes it out
                 continue
-            size = waiting.size
-            if size <= self._free and all(one.overtaken + size <= one.size for one in passed):
-                for one in passed:
-                    one.overtaken += size
+            size, its = waiting.size, held[waiting.tenant]
+            if may_take(size, its, self._free) and self._overtakes(waiting, passed):
                 self._free -= size
+                held[waiting.tenant] += size
                 self._queue.remove(waiting)
                 waiting.given.set_result(None)
             else:
@@ -91,20 +107,34 @@ class Lane:
                 if self._free == 0:
                     return
 
+    def _overtakes(self, waiting: _Waiting, passed: list[_Waiting]) -> bool:
+        """Whether it may come before those who have ``passed``, which is then remembered."""
+        its, size = self._held[waiting.tenant], waiting.size
+        before = [one for one in passed if self._held[one.tenant] <= its]
+        if any(one.overtaken + size > one.size for one in before):
+            return False
+        for one in before:
+            one.overtaken += size
+        return True
+
 
 class Turns:
     """Turns for uploads that together may hold ``total`` bytes of memory.
 
     ``each``: how much of its content a long one holds at most; ``beside``: what it holds besides,
-    of its connection and of blocks on their way.
+    of its connection and of blocks on their way; ``wait``: seconds that one waits for its turn.
+    Every door whose clients upload takes turns from the same. Used from one event loop.
     """
 
-    def __init__(self, total: int, each: int, beside: int) -> None:
+    def __init__(self, total: int, each: int, beside: int, wait: float) -> None:
         self._each = each
         self._beside = beside
+        self._wait = wait
         short = total // _SHORT_SHARE
         self._short = Lane(short)
         self._long = Lane(total - short)
+        self.uploads = 0
+        """Uploads under way."""
 
     @property
     def lent(self) -> int:
@@ -112,15 +142,26 @@ class Turns:
         return self._short.lent + self._long.lent
 
     @asynccontextmanager
-    async def turn(self, size: int | None, wait: float) -> AsyncIterator[None]:
+    async def turn(self, tenant: str, size: int | None) -> AsyncIterator[None]:
         """A turn for an upload of ``size`` bytes, None if it is unknown.
 
-        Raises TimeoutError when none has come after ``wait`` seconds.
+        Raises Overloaded, which closes the connection, when none has come in time: take it before
+        the body is asked for.
         """
         if size is not None and size <= SHORT:
             lane, held = self._short, size + _SHORT_BESIDE
         else:
             lane = self._long
             held = self._beside + (self._each if size is None else min(size, self._each))
-        async with lane.turn(held, wait):
-            yield
+        async with AsyncExitStack() as turn:
+            try:
+                await turn.enter_async_context(lane.turn(tenant, held, self._wait))
+            except TimeoutError:
+                busy = Overloaded("too many uploads at once; try again")
+                busy.close = True  # its body has not been read
+                raise busy from None
+            self.uploads += 1
+            try:
+                yield
+            finally:
+                self.uploads -= 1
