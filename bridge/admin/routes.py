@@ -36,7 +36,8 @@ from bridge.admin.models import (
     TokenToMake,
 )
 from bridge.admin.reading import read_input
-from bridge.admin.values import CREDENTIAL, TENANT, TOKEN
+from bridge.admin.values import CREDENTIAL, TOKEN
+from bridge.names import TENANT
 from bridge.tenants.api import Administration
 
 I = TypeVar("I", bound=Input)  # noqa: E741 - an input

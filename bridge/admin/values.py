@@ -8,13 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from bridge import names
 from bridge.tenants.api import Right, Status
-
-TENANT = r"^[a-z0-9][a-z0-9-]{0,62}$"
-"""A tenant's id."""
-
-LABEL = r"^([A-Za-z0-9]([A-Za-z0-9_.@-]{0,126}[A-Za-z0-9])?)?$"
-"""A credential's label; "" is the one named like its tenant."""
 
 CREDENTIAL = r"^[a-z0-9-]{1,63}([.][A-Za-z0-9_.@-]{1,128})?$"
 """The user name of a credential: ``<tenant>`` or ``<tenant>.<label>``."""
@@ -22,8 +17,8 @@ CREDENTIAL = r"^[a-z0-9-]{1,63}([.][A-Za-z0-9_.@-]{1,128})?$"
 TOKEN = r"^[A-Za-z0-9_-]{1,64}$"  # noqa: S105 - the form of ids
 """A token's id, which is no secret."""
 
-_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
-_PRODUCT = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARTNER = rf"^({names.PRODUCT.strip('^$')})?$"
+"""The configured one is meant by "" too."""
 
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -82,10 +77,10 @@ def _once(rights: list[RightName]) -> list[RightName]:
 StatusName = Literal["creating", "active", "suspended", "deleting"]
 RightName = Literal["read", "write", "list", "delete"]
 
-TenantId = Annotated[str, Field(max_length=63, pattern=TENANT)]
-Label = Annotated[str, Field(max_length=128, pattern=LABEL)]
-Bucket = Annotated[str, Field(pattern=_BUCKET)]
-Partner = Annotated[str, Field(max_length=200, pattern=rf"^({_PRODUCT}(/{_PRODUCT})?)?$")]
+TenantId = Annotated[str, Field(max_length=63, pattern=names.TENANT)]
+Label = Annotated[str, Field(max_length=128, pattern=names.LABEL)]
+Bucket = Annotated[str, Field(pattern=names.BUCKET)]
+Partner = Annotated[str, Field(max_length=names.LONGEST_PRODUCT, pattern=_PARTNER)]
 Quota = Annotated[int, Field(ge=0, le=1 << 62), BeforeValidator(_whole)]
 Root = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^/")]
 TokenLabel = Annotated[str, Field(min_length=1, max_length=128)]

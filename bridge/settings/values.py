@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork
 from pydantic_settings import NoDecode
 
+from bridge import names
+
 
 class Address(NamedTuple):
     """Where to listen; port 0 takes a free one."""
@@ -73,9 +75,6 @@ ListenAddress = Annotated[Address, NoDecode, BeforeValidator(_address)]
 Networks = Annotated[list[IPvAnyNetwork], NoDecode, BeforeValidator(_commas)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 RootPath = Annotated[str, AfterValidator(_root)]
-TenantId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-
-_PRODUCT = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# RFC 9110, section 10.1.5: a product, perhaps with its version.
-UserAgent = Annotated[str, Field(max_length=200, pattern=rf"^{_PRODUCT}(/{_PRODUCT})?$")]
+TenantId = Annotated[str, Field(pattern=names.TENANT)]
+BucketName = Annotated[str, Field(pattern=names.BUCKET)]
+UserAgent = Annotated[str, Field(max_length=names.LONGEST_PRODUCT, pattern=names.PRODUCT)]

@@ -16,7 +16,8 @@ from bridge.crypto.secrets import open_secret, seal_secret
 from bridge.store.api import NotFound, ObjectStore
 from bridge.store.whole import read_whole
 from bridge.tenants.api import Credential, Right, Status, Tenant
-from bridge.tenants.records import CredentialRow, Digest, TenantRow
+from bridge.tenants.credential_rows import CredentialRow, Digest
+from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.vault import bridge_prefix
 
 _PURPOSE = "tenant"

@@ -14,12 +14,14 @@ from dataclasses import replace
 
 from bridge.crypto.keyring import Kek
 from bridge.store.api import ObjectStore
+from bridge.tenants.alone import alone
 from bridge.tenants.api import ALL_RIGHTS, AlreadyThere, Credential, NoSuchTenant, Status, Tenant
-from bridge.tenants.records import CredentialRow, TenantRow
+from bridge.tenants.credential_rows import CredentialRow
 from bridge.tenants.recover import Recovery
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import digest_of, is_secret
 from bridge.tenants.storage import Storage
+from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.vault import Keyrings, VaultError
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,11 @@ class ConfiguredTenant:
         return identity
 
     def _made(self, row: TenantRow, *, create: bool) -> str | None:
-        with closing(self._storage.open(row.tenant, "")) as store:
+        # Alone: what a deletion has left behind must not be looked for at this moment.
+        with (
+            alone(self._service.state, self._id),
+            closing(self._storage.open(row.tenant, "")) as store,
+        ):
             keyrings = Keyrings(store, self._keks, self._id)
             _, identity = keyrings.open(create=create)
             number, sealed = keyrings.newest_sealed()
@@ -78,13 +84,13 @@ class ConfiguredTenant:
         return not found.deleted
 
     def _keep_credential(self, tenant: Tenant, secret: str) -> None:
-        found = self._records.sign_in(self._id, "")
+        found = self._records.credentials.sign_in(self._id, "")
         if found is not None and is_secret(secret, found[1].digest):
             return
         if found is None:
             credential = Credential(tenant, "", ALL_RIGHTS, "/", time.time())
             with suppress(AlreadyThere):  # another process did the same just now
-                self._records.add_credential(CredentialRow(credential, digest_of(secret)))
+                self._records.credentials.add(CredentialRow(credential, digest_of(secret)))
         else:
-            self._records.set_secret(self._id, "", digest_of(secret))
+            self._records.credentials.set_secret(self._id, "", digest_of(secret))
         self._service.keep_copy(self._id)

@@ -8,7 +8,6 @@ takes it; should that one die, it comes due again.
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from bridge.state.api import StateError
 from bridge.store.api import StoreError
 from bridge.store.storj.refusals import GrantError
 from bridge.tenants.api import TenantError
-from bridge.tenants.records import Job, Records
+from bridge.tenants.job_rows import Job, JobRows
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +31,10 @@ FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 900.0
 """Seconds until a job that failed is tried again: twice as long each time."""
 
-REVOKE = "revoke"
-COPY = "copy"
-
 FAILURES = (StoreError, StateError, GrantError, CryptoError, TenantError)
 
 Work = Callable[[Job, Callable[[], None]], None]
 """Does a job; the second argument is called now and then while that takes long."""
-
-
-def new_job(kind: str, tenant_id: str, sealed: bytes = b"") -> Job:
-    """A job that is due at once."""
-    return Job(secrets.token_hex(16), kind, tenant_id, sealed, 0.0, 0, "")
 
 
 class Jobs:
@@ -51,11 +42,11 @@ class Jobs:
 
     def __init__(
         self,
-        records: Records,
+        rows: JobRows,
         work: Mapping[str, Work],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._records = records
+        self._rows = rows
         self._work = work
         self._clock = clock
 
@@ -66,7 +57,7 @@ class Jobs:
         """
         done = 0
         failed: set[str] = set()
-        for job in self._records.due_jobs():
+        for job in self._rows.due():
             if stopped():
                 break
             if job.tenant in failed:
@@ -82,10 +73,10 @@ class Jobs:
 
         What another process is doing is left to that.
         """
-        for job in self._records.jobs_of(tenant_id):
+        for job in self._rows.of(tenant_id):
             if job.note != CLAIMED or job.due <= self._clock():
                 self.run(job)
-        return self._records.jobs_of(tenant_id)
+        return self._rows.of(tenant_id)
 
     def run(self, job: Job) -> bool:
         """Do one, unless another process does; whether it is done now. Raises StateError."""
@@ -94,7 +85,7 @@ class Jobs:
         def claim() -> bool:
             nonlocal claimed
             later = replace(claimed, due=self._clock() + CLAIM, note=CLAIMED)
-            if not self._records.put_off(claimed, later):
+            if not self._rows.put_off(claimed, later):
                 return False
             claimed = later
             return True
@@ -114,7 +105,7 @@ class Jobs:
             later = replace(
                 claimed, due=self._clock() + pause, tries=job.tries + 1, note=str(error)
             )
-            self._records.put_off(claimed, later)
+            self._rows.put_off(claimed, later)
             return False
-        self._records.drop_job(job.id)
+        self._rows.drop(job.id)
         return True

@@ -38,9 +38,10 @@ from bridge.tenants.api import (
 )
 from bridge.tenants.confined import ConfinedLocks, ConfinedTree, folder_path
 from bridge.tenants.metered import MeteredTree
-from bridge.tenants.records import Records, TenantRow
+from bridge.tenants.records import Records
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
 from bridge.tenants.storage import Storage
+from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.usage import Ledger as UsageLedger
 from bridge.tenants.usage_rows import TenantUsage
 from bridge.tenants.vault import Keyrings, VaultError
@@ -184,7 +185,7 @@ class OpenTenants:
     @_for_doors
     def tree(self, credential: Credential) -> FileTree:
         """What a credential that has just signed in sees. Raises FileError, StateError."""
-        found = self._records.sign_in(credential.tenant.id, credential.label)
+        found = self._records.credentials.sign_in(credential.tenant.id, credential.label)
         if found is None:
             raise NoSuchCredential(f"credential {credential.name} was revoked")
         tenant, sealed = found[0].tenant, found[1].sealed_grant

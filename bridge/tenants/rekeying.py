@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 from bridge.crypto.keyring import Kek
 from bridge.files.resealer import Tally
 from bridge.state.api import State
+from bridge.tenants.job_rows import CARRIED, Job, JobRows, join, parts_of
 from bridge.tenants.opened import OpenTenant, RecordedKeyring
 from bridge.tenants.records import Records
 from bridge.tenants.rotation import Margins, Progress, Secret, TenantRotation, rotate_kek
-from bridge.tenants.sealing import CREDENTIAL_GRANT, JOB, TENANT_GRANT
+from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
 from bridge.tenants.service import TenantService
 
 
@@ -44,6 +45,25 @@ class Rekeying:
         self._administration.keep_copy(tenant_id)
         return count
 
+    def rotate_left(self) -> int:
+        """Seal what is still to be done for tenants that are gone under the first key.
+
+        Returns how many parts that was. Raises CryptoError, StateError.
+        """
+        sealer = Sealer(self._keks)
+        count = 0
+        for job in self._records.jobs.orphans():
+            parts = parts_of(job)
+            purposes = CARRIED[job.kind]
+            renewed = [
+                sealer.renewed(purpose, job.tenant, sealed)
+                for purpose, sealed in zip(purposes, parts, strict=True)
+            ]
+            new = [one or other for one, other in zip(renewed, parts, strict=True)]
+            if new != parts and self._records.jobs.reseal(job, join(new)):
+                count += sum(each is not None for each in renewed)
+        return count
+
     def rotate_tenant(
         self, opened: OpenTenant, progress: Progress, *, leave_damaged: bool = False
     ) -> Tally:
@@ -58,21 +78,30 @@ class Rekeying:
         return rotation.run(leave_damaged=leave_damaged)
 
 
-def secrets_of(records: Records, tenant_id: str) -> Sequence[Secret]:
+def secrets_of(records: Records, tenant_id: str) -> list[Secret]:
     """All that the database keeps sealed of a tenant. Raises StateError, NoSuchTenant."""
-    return list(_secrets_of(records, tenant_id))
-
-
-def _secrets_of(records: Records, tenant_id: str) -> Iterator[Secret]:
     row = records.tenant(tenant_id)
+    found = []
     if row.sealed_grant:
         replace = partial(records.reseal_grant, tenant_id, row.sealed_grant)
-        yield Secret(TENANT_GRANT, row.sealed_grant, replace)
-    for each in records.credentials(tenant_id):
+        found.append(Secret(TENANT_GRANT, row.sealed_grant, replace))
+    for each in records.credentials.of(tenant_id):
         if each.sealed_grant:
             label = each.credential.label
-            replace = partial(records.reseal_credential, tenant_id, label, each.sealed_grant)
-            yield Secret(CREDENTIAL_GRANT, each.sealed_grant, replace)
-    for job in records.jobs_of(tenant_id):
-        if job.sealed:
-            yield Secret(JOB, job.sealed, partial(records.reseal_job, job.id, job.sealed))
+            replace = partial(records.credentials.reseal, tenant_id, label, each.sealed_grant)
+            found.append(Secret(CREDENTIAL_GRANT, each.sealed_grant, replace))
+    for job in records.jobs.of(tenant_id):
+        found += _carried(records.jobs, job)
+    return found
+
+
+def _carried(jobs: JobRows, job: Job) -> Iterator[Secret]:
+    """What a job carries, part by part; once one is replaced, the others are to be read again."""
+    parts = parts_of(job)
+    for number, (purpose, sealed) in enumerate(zip(CARRIED[job.kind], parts, strict=True)):
+
+        def replace(new: bytes, number: int = number) -> bool:
+            return jobs.reseal(job, join([*parts[:number], new, *parts[number + 1 :]]))
+
+        if sealed:
+            yield Secret(purpose, sealed, replace)

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 
 from bridge.tenants.api import Credential, Status, Token
-from bridge.tenants.records import Digest, Records
+from bridge.tenants.credential_rows import Digest
+from bridge.tenants.records import Records
 
 SECRET_BYTES = 18
 """144 random bits, 24 characters of base64url: nobody guesses it, and a person can type it."""
@@ -59,7 +60,9 @@ class SignIn:
         tenant_id, _, label = username.partition(".")
         # Text that no row can hold (PostgreSQL refuses NUL) is asked for in another's name.
         known = username.isascii() and username.isprintable()
-        found = self._records.sign_in(tenant_id if known else "", label if known else "")
+        found = self._records.credentials.sign_in(
+            tenant_id if known else "", label if known else ""
+        )
         kept = self._nobody if found is None else found[1].digest
         right = is_secret(secret, kept)
         if found is None or not right:
@@ -94,7 +97,7 @@ class Tokens:
         """The token that ``text`` is, if it is one and has not expired. Raises StateError."""
         token_id, _, secret = text.removeprefix(TOKEN_PREFIX).partition("_")
         usable = text.startswith(TOKEN_PREFIX) and token_id.isascii() and token_id.isalnum()
-        row = self._records.token(token_id if usable else "")
+        row = self._records.tokens.find(token_id if usable else "")
         right = is_secret(secret, self._nobody if row is None else row.digest)
         if row is None or not right:
             return None

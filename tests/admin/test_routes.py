@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 
 from bridge.admin import lasting
-from bridge.tenants.api import UsageDay
+from bridge.tenants.api import Status, UsageDay
 from bridge.tenants.report import by_month
 from bridge.tenants.usage import Change, Traffic
 from bridge.tenants.usage_rows import TenantUsage
@@ -206,7 +206,7 @@ def test_a_deletion_that_takes_long_is_answered_and_goes_on(watched: Watched) ->
 
     def delete_tenant(tenant_id: str, *, purge: bool) -> None:
         """As where the satellite does not answer: the rest is done later."""
-        watched.service.records.begin_deletion(tenant_id, lambda _: [])
+        watched.service.records.set_status(tenant_id, Status.DELETING)
 
     watched.replace("delete_tenant", delete_tenant)
     with running(watched) as server:

@@ -83,7 +83,7 @@ def _grant(services: Services, tenant: str, label: str | None = None) -> str:
     records, sealer = services.administration.records, services.administration.sealer
     if label is None:
         return sealer.open(TENANT_GRANT, tenant, records.tenant(tenant).sealed_grant)
-    (row,) = (each for each in records.credentials(tenant) if each.credential.label == label)
+    (row,) = (each for each in records.credentials.of(tenant) if each.credential.label == label)
     return sealer.open(CREDENTIAL_GRANT, tenant, row.sealed_grant)
 
 

@@ -13,7 +13,7 @@ from bridge.crypto.keyring import Kek
 from bridge.state.api import Lock
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import Unavailable
-from bridge.tenants import records
+from bridge.tenants import credential_rows
 from bridge.tenants.api import (
     ALL_RIGHTS,
     AlreadyThere,
@@ -324,7 +324,7 @@ def test_a_deletion_that_comes_late_leaves_the_next_tenant_alone(
     service.delete_tenant("acme", purge=True)
     service.create_tenant("acme", root_grant="root")
     before = _content(storage)
-    service.records.add_job(late)
+    service.records.jobs.add(late)
     service.jobs.run_for("acme")
     assert service.tenant("acme").status is Status.ACTIVE
     assert _content(storage) == before
@@ -367,7 +367,7 @@ def test_an_end_that_no_calendar_has_is_refused(service: TenantService) -> None:
 def test_credentials_of_a_tenant_are_bounded(
     service: TenantService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "MOST_CREDENTIALS", 3)
+    monkeypatch.setattr(credential_rows, "MOST_CREDENTIALS", 3)
     service.create_tenant("acme", root_grant="root")
     for label in "abc":
         service.create_credential("acme", label)
@@ -423,7 +423,7 @@ def test_no_secret_shows_in_a_repr_nor_in_the_database(
     tenant = service.create_tenant("acme", root_grant="root-grant-in-clear")
     credential = service.create_credential("acme")
     token = service.create_token("me")
-    (sealed,) = service.records.credentials("acme")
+    (sealed,) = service.records.credentials.of("acme")
     secrets = [
         tenant.recovery_identity,
         tenant.recovery_grant,
@@ -456,7 +456,7 @@ def test_all_tenants_come_back_from_the_bucket(
             ("other", "", False),
         ]
         assert {row.tenant.id: row for row in again.records.tenants()} == before
-        assert again.records.credentials("acme") == service.records.credentials("acme")
+        assert again.records.credentials.of("acme") == service.records.credentials.of("acme")
         assert _lets_in(SignIn(again.records), "acme.a", secret)
         found = list(Recovery(again.records, storage, (KEK,)).run(storage.store))
         assert all(each.known for each in found)
@@ -486,7 +486,7 @@ def test_the_copy_in_the_bucket_follows_each_change(
     assert copy is not None
     row, credentials = copy
     assert row.tenant == service.tenant("acme")
-    assert credentials == service.records.credentials("acme")
+    assert credentials == service.records.credentials.of("acme")
 
 
 def test_what_is_not_there_is_said(service: TenantService) -> None:

@@ -12,7 +12,8 @@ from bridge.files.api import Usage
 from bridge.files.errors import StorageFull
 from bridge.state.database import DatabaseState, open_state
 from bridge.tenants.api import Invalid, NoSuchTenant, Tenant, Used
-from bridge.tenants.records import Records, TenantRow
+from bridge.tenants.records import Records
+from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.usage import DAY, Change, Ledger, Traffic
 from bridge.tenants.usage_rows import TenantUsage, usage_days_of
 from tests.files.vault import Clock
