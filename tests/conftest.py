@@ -14,6 +14,7 @@ from tests.network import building
 from tests.network.client import Network
 from tests.network.errors import GoMissing, NetworkError
 from tests.network.values import Project
+from tests.postgres import PostgreSQL, running_postgresql
 from tests.processes import Demo
 from tests.tools import missing
 
@@ -39,6 +40,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """
     with Demo(tmp_path_factory.mktemp("demo") / "data") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """One PostgreSQL for all tests of the session that do it no harm, each in ``new_schema``."""
+    with running_postgresql() as server:
+        yield server
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
