@@ -40,6 +40,7 @@ from bridge.tenants.confined import ConfinedLocks, ConfinedTree, folder_path
 from bridge.tenants.metered import MeteredTree
 from bridge.tenants.records import Records
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
+from bridge.tenants.standing import Standing, StandingTree
 from bridge.tenants.storage import Storage
 from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.usage import Ledger as UsageLedger
@@ -120,7 +121,10 @@ class OpenTenant:
 
 
 class OpenTenants:
-    """Opens tenants, once each, and keeps them. ``clock`` is monotonic. Thread-safe."""
+    """Opens tenants, once each, and keeps them. Thread-safe.
+
+    ``clock`` is monotonic, ``wall`` gives Unix seconds.
+    """
 
     def __init__(
         self,
@@ -131,6 +135,7 @@ class OpenTenants:
         *,
         cache_names: int,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._records = records
         self._storage = storage
@@ -139,6 +144,7 @@ class OpenTenants:
         self._sealer = Sealer(keks)
         self._cache_names = cache_names
         self._clock = clock
+        self._wall = wall
         self._mutex = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._open: dict[str, OpenTenant] = {}
@@ -196,8 +202,11 @@ class OpenTenants:
         tree: FileTree = opened.tree
         if sealed:
             tree = opened.tree.acting_by(self._store_of(opened, credential, sealed))
-        root = folder_path(credential.root)
-        return ConfinedTree(MeteredTree(tree, opened.usage), credential.rights, root)
+        standing = Standing(
+            self._records.credentials, found[1].credential, clock=self._wall, monotonic=self._clock
+        )
+        metered = MeteredTree(StandingTree(tree, standing), opened.usage)
+        return ConfinedTree(metered, credential.rights, folder_path(credential.root))
 
     def locks(self, credential: Credential) -> Locks:
         """The locks that a credential sees and sets."""
