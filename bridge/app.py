@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Self
 
 from bridge.crypto.errors import CryptoError
-from bridge.crypto.keyring import Kek, kek_of
+from bridge.crypto.keyring import Kek
 from bridge.files.errors import FileError
+from bridge.readiness import Ask, Readiness, missing_key
 from bridge.settings import Settings
 from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
-from bridge.storage import storage_of
-from bridge.store.api import Forbidden, StoreError
+from bridge.storage import SharedStorage, StorjStorage, storage_of
+from bridge.store.api import StoreError
 from bridge.store.closing import Closing
-from bridge.store.deadline import deadline
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
 from bridge.stores import CannotOpen, Stores, late_seconds
@@ -35,9 +35,6 @@ from bridge.tenants.secret_files import SecretFileError, read_or_make, read_secr
 from bridge.tenants.service import TenantService
 from bridge.tenants.storage import Storage
 from bridge.tenants.vault import Keyrings, VaultError
-
-CHECK_SECONDS = 4.0
-"""Longest a question of readiness is tried again for; less than it may take in all."""
 
 
 def kek_text(settings: Settings) -> str:
@@ -161,7 +158,8 @@ class Services(Closing):
     settings: Settings
     stores: Stores
     state: DatabaseState
-    storage: Storage
+    storage: SharedStorage | StorjStorage
+    keks: tuple[Kek, ...]
     administration: TenantService
     tenants: OpenTenants
     identity: str | None
@@ -196,7 +194,8 @@ class Services(Closing):
                 make_key(settings, new_key, lambda: _has_vault(settings, storage, state))
             keks = keks_of(settings)
             administration = TenantService(state, storage, keks)
-            _require_key(administration.records, keks)
+            if words := missing_key(administration.records, keks):
+                raise CannotOpen(f"keys: {words}")
             tenants = OpenTenants(
                 administration.records, storage, state, keks, cache_names=settings.caches.names
             )
@@ -216,6 +215,7 @@ class Services(Closing):
                 stores,
                 state,
                 storage,
+                keks,
                 administration,
                 tenants,
                 identity,
@@ -234,42 +234,16 @@ class Services(Closing):
         with told():
             return self.tenants.tenant(tenant_id or self.settings.declared.id)
 
-    def checks(self) -> dict[str, Callable[[], None]]:
+    def checks(self) -> dict[str, Ask]:
         """What readiness asks of each part."""
-
-        def bounded(ask: Callable[[], None]) -> Callable[[], None]:
-            def within_time() -> None:
-                with deadline(CHECK_SECONDS):
-                    ask()
-
-            return within_time
-
-        return {
-            "store": bounded(self._check_store),
-            "state": self.state.probe,
-            "keys": bounded(self._check_keys),
-        }
-
-    def _check_store(self) -> None:
-        """Ask the configured tenant's store, or else the one of whoever came last.
-
-        There, a grant that is worthless is that tenant's own trouble: the store has answered.
-        """
-        if self.settings.tenant is not None:
-            with suppress(NoSuchTenant):
-                self.tenants.tenant(self.settings.tenant.id).store.probe()
-        elif self.settings.store.kind != "storj":
-            with closing(self.storage.open(Tenant("probe"), "")) as store:
-                store.probe()
-        elif (last := self.tenants.last) is not None:
-            with suppress(Forbidden):
-                last.store.probe()
-
-    def _check_keys(self) -> None:
-        """Open the configured tenant's keyring: those of others are their own trouble."""
-        if self.settings.tenant is not None:
-            with suppress(NoSuchTenant):
-                self.tenants.tenant(self.settings.tenant.id).keyrings.check()
+        return Readiness(
+            self.settings,
+            self.storage,
+            self.state,
+            self.administration.records,
+            self.tenants,
+            self.keks,
+        ).checks()
 
     def watch(self, metrics: Metrics) -> None:
         """Offer the parts' own figures."""
@@ -288,21 +262,6 @@ class Services(Closing):
         metrics.watch_total("cache_hits", "Look-ups answered from memory.", lambda: tenants.hits)
         metrics.watch_total(
             "cache_misses", "Look-ups that asked the store.", lambda: tenants.misses
-        )
-
-
-def _require_key(records: Records, keks: tuple[Kek, ...]) -> None:
-    """Raise CannotOpen where nothing that the database keeps sealed opens with the keys at hand.
-
-    What is made under a wrong key would be lost when the right one is back.
-    """
-    known = {kek.id for kek in keks}
-    needed = {kek_of(row.sealed_keyring) for row in records.tenants() if row.sealed_keyring}
-    if needed and not needed & known:
-        raise CannotOpen(
-            "keys: what is kept of tenants is sealed under the KEK with id "
-            f"{', '.join(sorted(each.hex() for each in needed))}, which is not configured "
-            f"(configured: {', '.join(kek.id.hex() for kek in keks)})"
         )
 
 

@@ -14,11 +14,12 @@ from bridge.store.storj.facts import Permission, Place
 from bridge.stores import Stores, agent_of, make_bucket, usable_grant
 from bridge.tenants.api import Invalid, NotForTenant, Right, Tenant
 from bridge.tenants.recover import BRIDGE
-from bridge.tenants.storage import Storage
 from bridge.tenants.vault import bridge_prefix, vault_prefix
 
 
-def storage_of(settings: Settings, stores: Stores, *, create: bool = False) -> Storage:
+def storage_of(
+    settings: Settings, stores: Stores, *, create: bool = False
+) -> SharedStorage | StorjStorage:
     """By the configured kind. Raises CannotOpen."""
     if settings.store.kind == "storj":
         return StorjStorage(stores, settings, create=create)
@@ -81,6 +82,10 @@ class SharedStorage:
             raise Invalid("only tenants on Storj have an access grant")
         return ""
 
+    def grant_words(self, tenant: Tenant, grant: str) -> str:
+        """No tenant has one."""
+        return ""
+
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
     ) -> str:
@@ -127,16 +132,24 @@ class StorjStorage:
                 "that it brings: one of the two"
             )
         access = Access.parse(root or own or "")
-        vault, sealed = vault_prefix(tenant.id), bridge_prefix(tenant.id)
-        places = [Place(tenant.bucket, vault), Place(tenant.bucket, sealed)]
-        unfit = access.facts.unfit(places, time.time())
-        if unfit is not None:
-            raise Invalid(unfit)
+        vault, sealed = _require_fit(access, tenant)
         partner = tenant.partner or self._store.partner
         make_bucket(access, tenant.bucket, partner, self._agent(tenant))
         if own is not None:
             return access.serialize()
         return grants.tenant_grant(access, tenant.bucket, vault, sealed)
+
+    def grant_words(self, tenant: Tenant, grant: str) -> str:
+        """What a tenant's grant says of itself, "" where there is none.
+
+        That it was revoked, only the store's answer tells. Raises Invalid for one that will not do,
+        GrantError for what is none.
+        """
+        if not grant:
+            return ""
+        access = Access.parse(grant)
+        _require_fit(access, tenant)
+        return f"its grant {access.facts.validity(time.time())}"
 
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
@@ -171,3 +184,12 @@ class StorjStorage:
 
     def _agent(self, tenant: Tenant) -> str:
         return agent_of(self._store, tenant.partner)
+
+
+def _require_fit(access: Access, tenant: Tenant) -> tuple[str, str]:
+    """The two prefixes of a tenant, which its grant must reach. Raises Invalid."""
+    prefixes = vault_prefix(tenant.id), bridge_prefix(tenant.id)
+    unfit = access.facts.unfit([Place(tenant.bucket, each) for each in prefixes], time.time())
+    if unfit is not None:
+        raise Invalid(unfit)
+    return prefixes

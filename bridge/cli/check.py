@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from bridge.app import keks_of, open_database, secret_of
+from bridge.app import Services, keks_of, open_database, secret_of, told
+from bridge.cli.check_tenants import look_at_tenants
 from bridge.cli.options import config_option
-from bridge.cli.output import Exit, json_option, say
+from bridge.cli.output import Exit, in_words, json_option, say
+from bridge.cli.verdict import Verdict
 from bridge.serve.tls import Certificates, TlsError
 from bridge.settings import Settings, SettingsError, Store, load
 from bridge.state.api import StateError
@@ -20,30 +23,24 @@ from bridge.store.storj.access import Access
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.project import product
 from bridge.store.storj.refusals import GrantError
-from bridge.stores import CannotOpen, agent_of, grant_text, open_store, places_of
+from bridge.stores import CannotOpen, Stores, agent_of, grant_text, open_store, places_of
+from bridge.tenants.api import NoSuchTenant
 from bridge.tenants.secret_files import is_private
 from bridge.tenants.vault import Keyrings, VaultError
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was looked at, whether it will do, and why."""
-
-    name: str
-    ok: bool
-    words: str
-
-
 @click.command()
 @config_option
+@click.option("--tenant", "tenant_id", metavar="TENANT", help="Of all tenants look at this one.")
 @json_option
 @click.pass_context
-def check(context: click.Context, file: Path, *, as_json: bool) -> None:
-    """Look at configuration, keys, store, vault and database, and say what is wrong.
+def check(context: click.Context, file: Path, *, tenant_id: str | None, as_json: bool) -> None:
+    """Look at configuration, keys, store, vault, database and tenants, and say what is wrong.
 
     Exit code 0 when all is well, 1 otherwise.
     """
-    verdicts = _verdicts(file)
+    with in_words(as_json=as_json):
+        verdicts = _verdicts(file, tenant_id)
     well = all(verdict.ok for verdict in verdicts)
     facts = {"ok": well, "checks": [asdict(verdict) for verdict in verdicts]}
     lines = [f"{'ok  ' if v.ok else 'BAD '} {v.name:<14} {v.words}" for v in verdicts]
@@ -51,7 +48,8 @@ def check(context: click.Context, file: Path, *, as_json: bool) -> None:
     context.exit(Exit.OK if well else Exit.FOUND)
 
 
-def _verdicts(file: Path) -> list[Verdict]:
+def _verdicts(file: Path, tenant_id: str | None) -> list[Verdict]:
+    """Raises NoSuchTenant for ``tenant_id``."""
     try:
         settings = load(file)
     except SettingsError as error:
@@ -61,7 +59,8 @@ def _verdicts(file: Path) -> list[Verdict]:
         *([("secret", _secret)] if declared else []),
         ("keys", _keys),
         *([("grant", _grant)] if declared and settings.store.kind == "storj" else []),
-        *([("store", _store), ("vault", _vault)] if declared else []),
+        *([("store", _store)] if declared or settings.store.kind != "storj" else []),
+        *([("vault", _vault)] if declared else []),
         ("database", _database),
     ]
     if settings.tls.certificate is not None:
@@ -73,7 +72,25 @@ def _verdicts(file: Path) -> list[Verdict]:
         except (CannotOpen, StoreError, StateError, VaultError, TlsError) as error:
             words = str(error).removeprefix(f"{name}: ")
             verdicts.append(Verdict(name, ok=False, words=words))
-    return verdicts
+    return verdicts + _tenants(settings, tenant_id, {v.name for v in verdicts if not v.ok})
+
+
+def _tenants(settings: Settings, tenant_id: str | None, bad: set[str]) -> list[Verdict]:
+    """What can be said of tenants where ``bad`` will not do. Raises NoSuchTenant."""
+    needed = {"keys", "database", *([] if settings.store.kind == "storj" else ["store"])}
+    path = settings.state.path
+    if bad & needed:
+        words = f"not looked at, for want of {' and '.join(sorted(bad & needed))}"
+        return [Verdict("tenants", ok=False, words=words)]
+    if path is not None and not path.exists():
+        if tenant_id is not None:
+            raise NoSuchTenant(f"there is no tenant {tenant_id}")
+        return []  # to look would make the database
+    try:
+        with Services.open(settings, configured=False) as services, told():
+            return look_at_tenants(services, tenant_id)
+    except CannotOpen as error:
+        return [Verdict("tenants", ok=False, words=str(error))]
 
 
 def _secret(settings: Settings) -> str:
@@ -100,11 +117,14 @@ def _grant(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
-    store = open_store(settings)
-    try:
+    with ExitStack() as opened:
+        if settings.tenant is not None:
+            store = open_store(settings)
+        else:  # all tenants have the same one
+            stores = opened.enter_context(Stores(settings))
+            store = stores.open("check", bucket="", grant=None)
+        opened.callback(store.close)
         store.probe()
-    finally:
-        store.close()
     where = {"local": settings.store.path, "storj": f"bucket {settings.store.bucket} on Storj"}
     credited = _credited(settings.store) if settings.store.kind == "storj" else ""
     return f"{where.get(settings.store.kind, 'memory')} answers{credited}"

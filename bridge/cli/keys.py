@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bridge.app import Services, keks_of, told
+from bridge.app import Services, told
 from bridge.cli.options import config_option, tenant_argument
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.files.resealer import Tally
@@ -42,6 +42,7 @@ def rotate_kek(context: click.Context, file: Path, *, as_json: bool) -> None:
         counts: dict[str, int] = {}
         left: dict[str, str] = {}
         with Services.open(settings, configured=False) as services, told():
+            key_id = services.keks[0].id.hex()
             rekeying = _rekeying(services, settings)
             for tenant in services.administration.tenants():
                 try:
@@ -56,7 +57,7 @@ def rotate_kek(context: click.Context, file: Path, *, as_json: bool) -> None:
     words.append(
         "Keep the old key, and run this again." if left else "The old key is needed no more."
     )
-    facts = {"sealed": counts, "left": left, "key_id": keks_of(settings)[0].id.hex()}
+    facts = {"sealed": counts, "left": left, "key_id": key_id}
     say(facts, "\n".join(words), as_json=as_json)
     context.exit(Exit.FOUND if left else Exit.OK)
 
@@ -90,7 +91,7 @@ def rotate_tenant(file: Path, tenant_id: str, *, leave_damaged: bool, as_json: b
 
 def _rekeying(services: Services, settings: Settings) -> Rekeying:
     margins = Margins.of(lease=LEASE_SECONDS, late=late_seconds(settings.store))
-    return Rekeying(services.administration, services.state, keks_of(settings), margins)
+    return Rekeying(services.administration, services.state, services.keks, margins)
 
 
 @contextmanager

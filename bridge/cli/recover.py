@@ -9,7 +9,7 @@ from typing import IO
 
 import click
 
-from bridge.app import Services, keks_of, told
+from bridge.app import Services, told
 from bridge.cli.options import config_option, grant_option, read_grant
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.settings import load
@@ -53,9 +53,7 @@ def recover(
     with in_words(as_json=as_json):
         settings = load(file)
         with Services.open(settings, configured=False) as services, told():
-            recovery = Recovery(
-                services.administration.records, services.storage, keks_of(settings)
-            )
+            recovery = Recovery(services.administration.records, services.storage, services.keks)
             for keeping in keepings(
                 services.stores,
                 settings.store.kind,

@@ -13,10 +13,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
 
+from bridge.readiness import Ask, NotReady
 from bridge.telemetry.metrics import CONTENT_TYPE, Metrics
 
 _log = structlog.get_logger()
@@ -32,16 +34,23 @@ KEPT_SECONDS = 1.0
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
-class Check:
-    """One part that can be asked; ``ask`` raises when the part cannot do its work."""
+class Verdict(NamedTuple):
+    """What a part's answer came to: ``ok`` and perhaps a note, or what is wrong."""
 
-    def __init__(self, name: str, ask: Callable[[], None]) -> None:
+    ok: bool
+    words: str
+
+
+class Check:
+    """One part that can be asked."""
+
+    def __init__(self, name: str, ask: Ask) -> None:
         self.name = name
         self._ask = ask
-        self._pending: asyncio.Future[str] | None = None
+        self._pending: asyncio.Future[Verdict] | None = None
 
-    async def verdict(self) -> str:
-        """``ok``, or in words what is wrong. A question still unanswered is not asked twice."""
+    async def verdict(self) -> Verdict:
+        """What the part answers. A question still unanswered is not asked twice."""
         if self._pending is None or self._pending.done():
             loop = asyncio.get_running_loop()
             future = self._pending = loop.create_future()
@@ -53,15 +62,18 @@ class Check:
         try:
             return await asyncio.wait_for(asyncio.shield(self._pending), ANSWER_SECONDS)
         except TimeoutError:
-            return f"no answer in {ANSWER_SECONDS:.0f} s"
+            return Verdict(ok=False, words=f"no answer in {ANSWER_SECONDS:.0f} s")
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[str]) -> None:
+    def _answer(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Verdict]) -> None:
         try:
-            self._ask()
-            verdict = "ok"
+            note = self._ask()
+            verdict = Verdict(ok=True, words=f"ok: {note}" if note else "ok")
+        except NotReady as error:
+            _log.warning("not ready", component=self.name, verdict=str(error))
+            verdict = Verdict(ok=False, words=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is not ready
             _log.warning("not ready", component=self.name, exc_info=error)
-            verdict = type(error).__name__
+            verdict = Verdict(ok=False, words=type(error).__name__)
         try:
             loop.call_soon_threadsafe(_settle, future, verdict)
         except RuntimeError:  # the loop has ended meanwhile
@@ -73,7 +85,7 @@ class Health:
 
     def __init__(
         self,
-        checks: Mapping[str, Callable[[], None]],
+        checks: Mapping[str, Ask],
         metrics: Metrics,
         *,
         metrics_to_local: bool,
@@ -83,8 +95,8 @@ class Health:
         self._metrics = metrics
         self._metrics_to_local = metrics_to_local
         self._clock = clock
-        self._known: tuple[float, dict[str, str]] | None = None
-        self._asking: asyncio.Task[dict[str, str]] | None = None
+        self._known: tuple[float, dict[str, Verdict]] | None = None
+        self._asking: asyncio.Task[dict[str, Verdict]] | None = None
         self.stopping = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -118,9 +130,10 @@ class Health:
             self._asking = asyncio.create_task(self._ask_all())
         verdicts = dict(await asyncio.shield(self._asking))
         if self.stopping:
-            verdicts["process"] = "stopping"
-        ready = all(verdict == "ok" for verdict in verdicts.values())
-        body = json.dumps({"ready": ready, "checks": verdicts}) + "\n"
+            verdicts["process"] = Verdict(ok=False, words="stopping")
+        ready = all(verdict.ok for verdict in verdicts.values())
+        checks = {name: verdict.words for name, verdict in verdicts.items()}
+        body = json.dumps({"ready": ready, "checks": checks}) + "\n"
         return web.Response(
             status=200 if ready else 503,
             text=body,
@@ -128,7 +141,7 @@ class Health:
             headers=_NO_STORE,
         )
 
-    async def _ask_all(self) -> dict[str, str]:
+    async def _ask_all(self) -> dict[str, Verdict]:
         if self._known is not None and self._known[0] > self._clock():
             return self._known[1]
         answers = await asyncio.gather(*(check.verdict() for check in self._checks))
@@ -140,7 +153,7 @@ class Health:
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def _settle(future: asyncio.Future[str], verdict: str) -> None:
+def _settle(future: asyncio.Future[Verdict], verdict: Verdict) -> None:
     if not future.done():
         future.set_result(verdict)
 

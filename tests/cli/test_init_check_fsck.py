@@ -79,6 +79,7 @@ def test_check_names_every_fault(configured: Configured) -> None:
         "store",
         "vault",
         "database",
+        "tenants",
     }
     assert "cannot be read: No such file" in found["secret"][1]
     assert "line 1 is not a key" in found["keys"][1]
