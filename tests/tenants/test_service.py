@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,17 @@ from bridge.tenants.api import (
     TenantError,
 )
 from bridge.tenants.bucket_copy import read_copy
+from bridge.tenants.job_rows import COPY, REVOKE
+from bridge.tenants.opened import OpenTenants
 from bridge.tenants.recover import Recovery
+from bridge.tenants.rekeying import Rekeying
+from bridge.tenants.rotation import Margins
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import SignIn
 from bridge.tenants.usage import Change
 from bridge.tenants.usage_rows import TenantUsage
 from bridge.tenants.vault import Keyrings
+from bridge.tenants.work import LATE
 from tests.store.objects import keys, read, write
 from tests.tenants.storage import Storage
 
@@ -233,6 +239,58 @@ def test_a_revocation_is_tried_until_the_satellite_answers(
     storage.away = False
     assert service.jobs.run_for("acme") == []
     assert len(storage.revoked) == 1
+
+
+def test_what_is_taken_away_is_gone_though_its_key_is_not_at_hand(
+    service: TenantService, storage: Storage, state: DatabaseState
+) -> None:
+    """Only what is to be done at the satellite waits for the key, and says which one it needs."""
+    service.create_tenant("acme", root_grant="root")
+    secret = service.create_credential("acme", "a").secret
+    service.create_credential("acme", "b")
+    without = TenantService(state, storage, (Kek(bytes(32)),))
+    without.revoke_credential("acme", "a")
+    assert not _lets_in(SignIn(without.records), "acme.a", secret)
+    left = {job.kind: job.note for job in without.jobs_left("acme")}
+    assert left.keys() == {REVOKE, COPY}
+    assert all(KEK.id.hex() in note for note in left.values())
+    without.delete_tenant("acme", purge=True)
+    assert without.credentials("acme") == []
+    assert without.tenant("acme").status is Status.DELETING
+    assert storage.revoked == []
+    both = TenantService(state, storage, (KEK, Kek(bytes(32))))
+    both.jobs.run_for("acme")
+    assert both.jobs_left("acme") == both.tenants() == []
+    assert sorted(grant.count("/") for _, grant in storage.revoked) == [4, 4]
+    assert all(grant.startswith(f"{ancestor}/") for ancestor, grant in storage.revoked)
+    assert _content(storage) == {}
+
+
+def test_a_new_key_of_the_operator_opens_what_jobs_carry(
+    service: TenantService, storage: Storage, state: DatabaseState
+) -> None:
+    """Also those of a tenant that is gone, which nobody opens any more."""
+    new = Kek(bytes(reversed(range(32))))
+    storage.away = True
+    for name in ("there", "gone"):
+        service.create_tenant(name, root_grant="root")
+        service.create_credential(name, "a")
+    service.revoke_credential("there", "a")
+    service.delete_tenant("gone", purge=True)
+    assert [row.tenant.id for row in service.records.tenants()] == ["there"]
+    rotating = TenantService(state, storage, (new, KEK))
+    tenants = OpenTenants(rotating.records, storage, state, (new, KEK), cache_names=100)
+    rekeying = Rekeying(rotating, state, (new, KEK), Margins.of(lease=60, late=0))
+    with closing(tenants):
+        assert rekeying.rotate_kek(tenants.tenant("there")) == 4  # keyring, grant, two of the job
+        assert rekeying.rotate_left() == 4  # two of the revocation, two of the second purge
+        assert rekeying.rotate_kek(tenants.tenant("there")) == rekeying.rotate_left() == 0
+    storage.away = False
+    now = time.time() + LATE + 1
+    after = TenantService(state, storage, (new,), clock=lambda: now)
+    after.jobs.run_due()
+    assert [*after.records.jobs.of("there"), *after.records.jobs.of("gone")] == []
+    assert len(storage.revoked) == 2
 
 
 @pytest.mark.parametrize("purge", [False, True])
