@@ -11,7 +11,8 @@ import pytest
 
 from bridge.store.storj.access import Access
 from bridge.store.storj.facts import ALL, READ, Place
-from tests.cli.service import ask, authorization
+from bridge.tenants.keks import new_kek
+from tests.cli.service import ask, authorization, wait_until
 from tests.network.client import Network
 from tests.network.values import Project
 from tests.processes import BridgeProcess, Demo, run_bridge
@@ -265,3 +266,45 @@ def test_a_grant_of_another_satellite_is_told_by_the_stores_answer(
     ok, words = configured.check()["store"]
     assert not ok
     assert "satellite" in words
+
+
+def test_tenants_alone_are_checked_and_make_a_service_ready(
+    network: Network, configured: Configured, storj_project: Project
+) -> None:
+    configured.write(storj_project.grant)
+    config = configured.file.read_text().replace('[tenant]\nsecret_file = "secret"\n', "")
+    configured.file.write_text(config.replace('grant_file = "grant"\n', ""))
+    (configured.folder / "kek").write_text(new_kek())
+    arguments = ["serve", "--config", str(configured.file), "--json"]
+    with BridgeProcess(arguments, configured.folder / "log") as process:
+
+        def ready() -> tuple[int, str]:
+            code, _, body = ask(f"{process.ready['webdav_url'].removesuffix('dav/')}readyz")
+            return code, json.loads(body)["checks"]["store"]
+
+        assert ready() == (200, "ok: no tenant has a store that could be asked yet")
+        root = ["--root-grant-file", str(configured.folder / "grant")]
+        config_option = ["--config", str(configured.file)]
+        for name in ("acme", "zeta"):
+            made = run_bridge("tenant", "create", *config_option, name, *root)
+            assert made.returncode == 0, made.stderr
+        whole = Access.parse(storj_project.grant)
+        places = [Place(configured.bucket, folder) for folder in ("brief/", ".bridge/brief/")]
+        brief = whole.share(ALL, places, not_after=time.time() + 15)
+        (configured.folder / "own").write_text(brief.serialize())
+        own = ["--own-grant-file", str(configured.folder / "own")]
+        assert run_bridge("tenant", "create", *config_option, "brief", *own).returncode == 0
+        assert wait_until(lambda: not configured.check()["tenant brief"][0])
+        found = configured.check()
+        assert "the access grant expired on 20" in found["tenant brief"][1]
+        assert "docs/recovery.md" in found["tenant brief"][1]
+        words = "its store answers, its keyring opens, its grant does not expire"
+        assert found["tenant acme"] == found["tenant zeta"] == (True, words)
+        assert wait_until(lambda: ready() == (200, "ok"))
+        network.cut("satellite")
+        assert wait_until(lambda: ready()[0] == 503)
+        found = configured.check()
+        assert not found["tenant acme"][0]
+        assert "look whether the store can be reached from here" in found["tenant acme"][1]
+        network.restore()
+        assert wait_until(lambda: ready() == (200, "ok"))
