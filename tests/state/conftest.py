@@ -16,7 +16,7 @@ import pytest
 
 from bridge.state.database import DatabaseState, open_state
 from bridge.state.postgres_connection import ADVISORY
-from tests.postgres import PostgreSQL, new_schema, running_postgresql
+from tests.postgres import PostgreSQL, new_schema
 from tests.tools import require_tool
 
 
@@ -90,13 +90,6 @@ class Database:
             with psycopg.connect(self.url) as other:
                 other.execute(ADVISORY.encode())
                 yield
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """One server for all tests that do it no harm."""
-    with running_postgresql() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -17,18 +17,12 @@ from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.usage import DAY, Change, Ledger, Traffic
 from bridge.tenants.usage_rows import TenantUsage, usage_days_of
 from tests.files.vault import Clock
-from tests.postgres import PostgreSQL, new_schema, running_postgresql
+from tests.postgres import new_schema
 
 START = 20_000 * DAY
 """2024-10-04, 00:00 UTC."""
 
 Process = Callable[[], DatabaseState]
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with running_postgresql() as server:
-        yield server
 
 
 @pytest.fixture

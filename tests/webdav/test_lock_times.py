@@ -10,20 +10,13 @@ import pytest
 
 from bridge.state.database import DatabaseState, open_state
 from tests.files.model_tree import ModelTree
-from tests.postgres import new_schema, running_postgresql
+from tests.postgres import new_schema
 from tests.webdav.client import Client
 from tests.webdav.server import running
 from tests.webdav.test_locks import info
 
 WRONG = [-86_400, 86_400]
 """Seconds by which the clocks differ."""
-
-
-@pytest.fixture(scope="module")
-def on_server() -> Iterator[str]:
-    """The URL of a database on PostgreSQL."""
-    with running_postgresql() as server:
-        yield new_schema(server)
 
 
 @pytest.fixture(params=WRONG)
@@ -40,7 +33,7 @@ def elsewhere(
     if request.param == "sqlite":  # its clock is this machine's: it is given another one
         state = open_state(tmp_path / "state.db", clock=lambda: own() - wrong)
     else:  # its clock is the server's: this machine is given another one
-        state = open_state(request.getfixturevalue("on_server"))
+        state = open_state(new_schema(request.getfixturevalue("postgresql")))
         monkeypatch.setattr(time, "time", lambda: own() + wrong)
     with state:
         yield state
