@@ -18,6 +18,9 @@ NAME_KEY = b"storj-bridge/v1/name-key"
 ROOT_DIRECTORY = b"storj-bridge/v1/root-directory"
 """HKDF info: TNK -> the root directory's id (16 bytes)."""
 
+FINGERPRINT = b"storj-bridge/v1/fingerprint"
+"""HKDF info: K_name -> the vault's fingerprint, which is no secret (16 bytes)."""
+
 KEK_ID = b"storj-bridge/v1/kek-id"
 """HKDF info: KEK -> the id that stands in clear beside what it seals (8 bytes)."""
 

@@ -82,10 +82,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NewTenant:
-    """What is shown once, when a tenant is made. ``recovery_grant``: "" where there is no Storj."""
+    """What is shown once, when a tenant is made. ``recovery_grant``: "" where there is no Storj.
+
+    ``fingerprint``: of its vault, to be kept beside the identity; it is no secret.
+    """
 
     tenant: Tenant
     recovery_identity: str = field(repr=False)
+    fingerprint: str
     recovery_grant: str = field(repr=False)
 
 

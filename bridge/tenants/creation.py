@@ -17,7 +17,7 @@ from bridge.tenants.records import Records
 from bridge.tenants.sealing import TENANT_GRANT, Sealer
 from bridge.tenants.storage import Storage
 from bridge.tenants.tenant_rows import TenantRow
-from bridge.tenants.vault import Keyrings, bridge_prefix, vault_prefix
+from bridge.tenants.vault import Keyrings, bridge_prefix, fingerprint, vault_prefix
 
 
 class Creation:
@@ -77,7 +77,7 @@ class Creation:
                 self._records.jobs.add(new_job(COPY, tenant_id))
             # Last: until then it is begun anew when somebody asks again, for want of the identity.
             tenant = self._records.set_status(tenant_id, Status.ACTIVE, before=(Status.CREATING,))
-        return NewTenant(tenant, identity, recovery)
+        return NewTenant(tenant, identity, fingerprint(keyring), recovery)
 
 
 def _require_empty(store: ObjectStore, tenant_id: str) -> None:

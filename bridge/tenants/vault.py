@@ -139,6 +139,10 @@ class Keyrings:
         self._keep_recovery_file(keyring)
         return keyring, sealed
 
+    def fingerprint(self) -> str:
+        """The vault's, see ``fingerprint``. Raises as ``newest``."""
+        return fingerprint(self._look()[0])
+
     def newest_sealed(self) -> tuple[int, bytes]:
         """The newest keyring's number, and it as it is stored. Raises as ``newest``."""
         keyring, sealed = self.newest()
@@ -256,14 +260,27 @@ class Keyrings:
             upload.abort()
 
 
+def fingerprint(keyring: Keyring) -> str:
+    """What tells the vault's recovery files from those that others have put there; no secret.
+
+    16 bytes in hex, the same for the vault's whole life. Whoever does not know the key of its names
+    can make no recovery file with it, though the recovery recipient is public.
+    """
+    return derive(_name_key(keyring), labels.FINGERPRINT, 16).hex()
+
+
 def recovery_content(keyring: Keyring) -> dict[str, object]:
     """What ``recovery/<n>.age`` holds, bytes in hex. Bodies have keys of their own."""
     return {
         "format": FORMAT,
         "tenant_id": keyring.tenant_id,
         "root_directory_id": derive(keyring.tnk, labels.ROOT_DIRECTORY, 16).hex(),
-        "name_key": derive(keyring.tnk, labels.NAME_KEY, 64).hex(),
+        "name_key": _name_key(keyring).hex(),
         "meta_keys": {
             kid.hex(): derive(trk, labels.META_KEY).hex() for kid, trk in keyring.trks.items()
         },
     }
+
+
+def _name_key(keyring: Keyring) -> bytes:
+    return derive(keyring.tnk, labels.NAME_KEY, 64)

@@ -80,7 +80,9 @@ def test_a_tenant_is_made_with_its_vault(service: TenantService, storage: Storag
     assert {".bridge/acme/keyring/1", ".bridge/acme/tenant", "acme/recovery/1.age"} == set(
         keys(storage.store.list("", recursive=True))
     )
-    number, sealed = Keyrings(storage.store, (KEK,), "acme").newest_sealed()
+    keyrings = Keyrings(storage.store, (KEK,), "acme")
+    assert made.fingerprint == keyrings.fingerprint()
+    number, sealed = keyrings.newest_sealed()
     row = service.records.tenant("acme")
     assert (row.keyring, row.sealed_keyring) == (number, sealed)
 
@@ -260,7 +262,8 @@ def test_what_is_taken_away_is_gone_though_its_key_is_not_at_hand(
     assert storage.revoked == []
     both = TenantService(state, storage, (KEK, Kek(bytes(32))))
     both.jobs.run_for("acme")
-    assert both.jobs_left("acme") == both.tenants() == []
+    assert both.jobs_left("acme") == []
+    assert both.tenants() == []
     assert sorted(grant.count("/") for _, grant in storage.revoked) == [4, 4]
     assert all(grant.startswith(f"{ancestor}/") for ancestor, grant in storage.revoked)
     assert _content(storage) == {}

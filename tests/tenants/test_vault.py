@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import subprocess
 import threading
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.crypto import age
 from bridge.crypto.keyring import Kek, Keyring
 from bridge.store.api import NotFound, ObjectStore
 from bridge.store.local import LocalStore
 from bridge.store.memory import MemoryStore
-from bridge.tenants.vault import Keyrings, VaultError, recovery_content
+from bridge.tenants.vault import Keyrings, VaultError, fingerprint, recovery_content
 from tests.tools import require_tool
 
 KEK = Kek(bytes(range(32)))
@@ -78,13 +80,13 @@ def test_the_recovery_file_comes_back_after_a_crash_before_it_was_written() -> N
 
 
 def test_the_stock_age_tool_opens_the_recovery_file(tmp_path: Path) -> None:
-    age = require_tool("age")
+    age_tool = require_tool("age")
     store = MemoryStore()
     keys, identity = Keyrings(store, (KEK,), "t").open(create=True)
     assert identity is not None
     (tmp_path / "identity").write_text(identity + "\n")
     opened = subprocess.run(
-        [age, "-d", "-i", tmp_path / "identity"],
+        [age_tool, "-d", "-i", tmp_path / "identity"],
         input=content(store, "t/recovery/1.age"),
         capture_output=True,
         check=True,
@@ -95,6 +97,52 @@ def test_the_stock_age_tool_opens_the_recovery_file(tmp_path: Path) -> None:
     assert told["root_directory_id"] == keys.root_directory_id.hex()
     assert len(bytes.fromhex(told["name_key"])) == 64
     assert [len(bytes.fromhex(key)) for key in told["meta_keys"].values()] == [32]
+
+
+def test_a_fingerprint_is_the_vault_s_for_its_life_and_no_other_s() -> None:
+    store = MemoryStore()
+    vault = Keyrings(store, (KEK,), "t")
+    vault.open(create=True)
+    shown = vault.fingerprint()
+    keyring, sealed = vault.newest()
+    vault.publish(keyring.with_new_trk(sealed))
+    keyring, sealed = vault.newest()
+    vault.publish(keyring.without_retired(sealed))
+    assert vault.fingerprint() == shown
+    assert vault.newest()[0].number == 3
+    other = Keyrings(MemoryStore(), (KEK,), "t")
+    other.open(create=True)
+    assert other.fingerprint() != shown
+
+
+def test_a_planted_recovery_file_has_another_fingerprint(tmp_path: Path) -> None:
+    """Though it is encrypted to the true recipient, and names the true root directory."""
+    age_tool = require_tool("age")
+    store = MemoryStore()
+    vault = Keyrings(store, (KEK,), "t")
+    _, identity = vault.open(create=True)
+    assert identity is not None
+    true, _ = vault.newest()
+    own = recovery_content(Keyring.generate("t", true.recipient))
+    own["root_directory_id"] = recovery_content(true)["root_directory_id"]
+    planted = age.encrypt(age.Recipient(true.recipient), json.dumps(own).encode())
+    put(store, "t/recovery/2.age", planted)
+    (tmp_path / "identity").write_text(identity + "\n")
+
+    def of(key: str) -> str:
+        """As whoever recovers without the bridge finds it: HKDF-SHA256 (RFC 5869), by hand."""
+        opened = subprocess.run(
+            [age_tool, "-d", "-i", tmp_path / "identity"],
+            input=content(store, key),
+            capture_output=True,
+            check=True,
+        )
+        name_key = bytes.fromhex(json.loads(opened.stdout)["name_key"])
+        extracted = hmac.digest(b"", name_key, "sha256")
+        return hmac.digest(extracted, b"storj-bridge/v1/fingerprint\1", "sha256")[:16].hex()
+
+    assert of("t/recovery/1.age") == vault.fingerprint() == fingerprint(true)
+    assert of("t/recovery/2.age") != vault.fingerprint()
 
 
 def test_another_key_is_named_by_its_id() -> None:
