@@ -45,23 +45,26 @@ class Rekeying:
         self._administration.keep_copy(tenant_id)
         return count
 
-    def rotate_left(self) -> int:
-        """Seal what is still to be done for tenants that are gone under the first key.
+    def gone(self) -> list[str]:
+        """Tenants that are gone, for whom something is still to be done, by id."""
+        return sorted({job.tenant for job in self._records.jobs.orphans()})
 
-        Returns how many parts that was. Raises CryptoError, StateError.
+    def rotate_left(self, tenant_id: str) -> int:
+        """Seal what the jobs of a tenant that is gone carry under the first key.
+
+        Returns how much that was. Raises CryptoError, StateError.
         """
         sealer = Sealer(self._keks)
         count = 0
-        for job in self._records.jobs.orphans():
+        for job in self._records.jobs.of(tenant_id):
             parts = parts_of(job)
-            purposes = CARRIED[job.kind]
             renewed = [
-                sealer.renewed(purpose, job.tenant, sealed)
-                for purpose, sealed in zip(purposes, parts, strict=True)
+                sealer.renewed(purpose, tenant_id, sealed)
+                for purpose, sealed in zip(CARRIED[job.kind], parts, strict=True)
             ]
-            new = [one or other for one, other in zip(renewed, parts, strict=True)]
-            if new != parts and self._records.jobs.reseal(job, join(new)):
-                count += sum(each is not None for each in renewed)
+            both = zip(renewed, parts, strict=True)
+            if self._records.jobs.reseal(job, join(new or old for new, old in both)):
+                count += sum(new is not None for new in renewed)
         return count
 
     def rotate_tenant(

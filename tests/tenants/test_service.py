@@ -286,8 +286,10 @@ def test_a_new_key_of_the_operator_opens_what_jobs_carry(
     rekeying = Rekeying(rotating, state, (new, KEK), Margins.of(lease=60, late=0))
     with closing(tenants):
         assert rekeying.rotate_kek(tenants.tenant("there")) == 4  # keyring, grant, two of the job
-        assert rekeying.rotate_left() == 4  # two of the revocation, two of the second purge
-        assert rekeying.rotate_kek(tenants.tenant("there")) == rekeying.rotate_left() == 0
+        assert rekeying.gone() == ["gone"]
+        assert rekeying.rotate_left("gone") == 4  # two of the revocation, two of the second purge
+        assert rekeying.rotate_left("gone") == 0
+        assert rekeying.rotate_kek(tenants.tenant("there")) == 0
     storage.away = False
     now = time.time() + LATE + 1
     after = TenantService(state, storage, (new,), clock=lambda: now)
