@@ -52,6 +52,12 @@ def rotate_kek(context: click.Context, file: Path, *, as_json: bool) -> None:
                             left[tenant.id] = "what the bucket keeps of it could not be written now"
                 except (CannotOpen, TenantError) as error:
                     left[tenant.id] = str(error)
+            for tenant_id in rekeying.gone():
+                try:
+                    with told():
+                        counts[tenant_id] = rekeying.rotate_left(tenant_id)
+                except CannotOpen as error:
+                    left[tenant_id] = str(error)
     words = [f"{tenant_id:<24} {count} sealed anew" for tenant_id, count in counts.items()]
     words += [f"{tenant_id:<24} {why}" for tenant_id, why in left.items()]
     words.append(
