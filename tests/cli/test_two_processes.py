@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.cli.service import Configured, ask, authorization
+from tests.cli.service import Configured, ask, authorization, wait_until
 from tests.postgres import PostgreSQL, new_schema, running_postgresql
-from tests.processes import BridgeProcess
+from tests.processes import BridgeProcess, run_bridge
 
 ROUNDS = 30
 
@@ -146,3 +149,59 @@ def test_a_killed_process_stops_nobody(configured: Configured) -> None:
         one.kill()
         assert ask(other.ready["webdav_url"] + "file", "GET", headers)[2] == b"x"
         assert ask(other.ready["webdav_url"] + "other", "PUT", headers, b"y")[0] == 201
+
+
+def wrote(pair: Pair, which: int, name: str, stop: threading.Event) -> list[tuple[bytes, int]]:
+    """Write ``name`` again and again by one process: the contents and their answers."""
+    answers: list[tuple[bytes, int]] = []
+    while not stop.is_set():
+        content = f"{len(answers)} by {which}".encode()
+        answers.append((content, pair.ask(which, "PUT", name, content)[0]))
+    return answers
+
+
+def test_a_database_that_goes_away_for_a_while_harms_nothing_and_needs_no_restart(
+    configured: Configured, postgresql: PostgreSQL
+) -> None:
+    with configured.service() as one, configured.service() as other:
+        pair = Pair([one, other], authorization("main", configured.secret))
+        stop = threading.Event()
+        names = [(0, "mine"), (1, "theirs"), (0, "shared"), (1, "shared")]
+        with ThreadPoolExecutor(len(names)) as threads:
+            runs = [threads.submit(wrote, pair, which, name, stop) for which, name in names]
+            try:
+                for _ in range(5):  # connections break under whatever goes on
+                    cut_connections(postgresql)
+                    assert pair.ask(0, "PUT", "between", b"x")[0] in {201, 204, 503}
+                postgresql.stop()
+                postgresql.start_again()
+                healed = [
+                    wait_until(lambda: pair.ask(0, "PUT", "between", b"x")[0] == 204),
+                    wait_until(lambda: pair.ask(1, "PUT", "between", b"x")[0] == 204),
+                ]
+            finally:
+                stop.set()
+            answers = [run.result() for run in runs]
+        assert healed == [True, True]
+        codes = {code for answered in answers for _, code in answered}
+        assert codes <= {201, 204, 503}
+        assert {201, 204} <= codes
+        assert all(answered[-1][1] == 204 for answered in answers)
+        for (_, name), answered in zip(names[:2], answers[:2], strict=True):
+            assert {pair.ask(which, "GET", name)[2] for which in (0, 1)} == {answered[-1][0]}
+        last = {answered[-1][0] for answered in answers[2:]}
+        (shared,) = {pair.ask(which, "GET", "shared")[2] for which in (0, 1)}
+        assert shared in last
+        assert pair.names(0) == pair.names(1)
+        assert [pair.ask(which, "PROPFIND", "")[0] for which in (0, 1)] == [207, 207]
+    checked = run_bridge("fsck", "--config", str(configured.file), "--min-age", "0", "--json")
+    assert json.loads(checked.stdout)["problems"] == []
+
+
+def cut_connections(server: PostgreSQL) -> None:
+    """End all connections to the database but this one."""
+    with psycopg.connect(server.url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND application_name = 'storj-bridge'"
+        )
