@@ -222,6 +222,25 @@ def test_a_purged_tenant_leaves_nothing(tenants: Services, storj_project: Projec
     assert {key.split("/")[1] for key in keys(root.list("", recursive=True))} == {"b"}
 
 
+def test_what_comes_after_a_revocation_or_a_purge_does_not_stay(tenants: Services) -> None:
+    administration = tenants.administration
+    administration.create_credential("a", "gone")
+    begun = tenants.tenants.tree(_credential(tenants, "a", "gone")).create(Path(("begun",)))
+    begun.write(ONE_SEGMENT)
+    late = tenants.tenant("a").tree.create(Path(("late",)))  # asks nobody, as one who asked before
+    late.write(ONE_SEGMENT)
+    own = tenants.tenant("a").store
+    administration.revoke_credential("a", "gone")
+    with pytest.raises(NotAllowed, match="revoked"):
+        begun.commit()
+    administration.delete_tenant("a", purge=True)
+    late.commit()
+    assert len(keys(own.list("a/", recursive=True))) == 1
+    administration.jobs.run_for("a")
+    assert keys(own.list("a/", recursive=True)) == []
+    assert administration.records.jobs.of("a") == []
+
+
 def test_a_tenant_may_bring_a_grant(services: Services, network: Network) -> None:
     own = network.new_project().grant
     made = services.administration.create_tenant("guest", own_grant=own)
