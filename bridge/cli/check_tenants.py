@@ -14,11 +14,18 @@ from bridge.cli.verdict import Verdict
 from bridge.crypto.errors import CryptoError, UnknownKey
 from bridge.crypto.keyring import kek_of
 from bridge.state.api import StateError
-from bridge.store.api import Forbidden, NotFound, StoreError
+from bridge.store.api import Damaged, Forbidden, NotFound, StoreError
 from bridge.store.deadline import deadline
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
-from bridge.tenants.api import Invalid, NoSuchTenant, Status, Tenant, TenantError
+from bridge.tenants.api import (
+    Invalid,
+    NoSuchTenant,
+    NotForTenant,
+    Status,
+    Tenant,
+    TenantError,
+)
 from bridge.tenants.opened import RecordedKeyring
 from bridge.tenants.sealing import TENANT_GRANT, Sealer
 from bridge.tenants.vault import Keyrings, VaultError
@@ -38,9 +45,10 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (CryptoError, "put the database back from a backup, or make it anew by storj-bridge recover"),
     (Invalid, _ELSEWHERE),
     (NoSuchTenant, "it was deleted just now"),
-    (TenantError, "declare it by [tenant] again, whose grant it had"),
+    (NotForTenant, "declare it by [tenant] again, whose grant it had"),
     (Forbidden, f"was its grant revoked, or its bucket removed? {_ELSEWHERE}"),
     (NotFound, "was its bucket removed?"),
+    (Damaged, "put it back from a backup"),
     (StoreError, "look whether the store can be reached from here, and check again"),
     (GrantError, _ELSEWHERE),
     (VaultError, "put what is missing there below .bridge/ in the store back from a backup"),
