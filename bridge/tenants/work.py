@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 
-from bridge.crypto.keyring import Kek
+from bridge.crypto.keyring import Kek, Keyring
 from bridge.state.api import State
 from bridge.store.api import Forbidden, ObjectStore
 from bridge.store.deadline import deadline
@@ -71,6 +71,8 @@ class Works:
             row = self._records.find_tenant(job.tenant)
             if row is None or row.tenant.status in (Status.CREATING, Status.DELETING):
                 return
+            # Not under a key by which whoever has the right one could not open it.
+            Keyring.open(row.sealed_keyring, self._keks, job.tenant)
             with closing(self._open(row)) as store:
                 write_copy(store, self._keks[0], row, self._records.credentials.of(job.tenant))
 

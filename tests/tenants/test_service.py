@@ -269,6 +269,26 @@ def test_what_is_taken_away_is_gone_though_its_key_is_not_at_hand(
     assert _content(storage) == {}
 
 
+def test_no_copy_is_sealed_under_a_key_that_is_not_the_tenants(
+    service: TenantService, storage: Storage, state: DatabaseState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no grants, nothing else would need the right one."""
+    monkeypatch.setattr(storage, "tenant_grant", lambda *_, **__: "")
+    monkeypatch.setattr(storage, "credential_grant", lambda *_: "")
+    service.create_tenant("acme")
+    service.create_credential("acme", "a")
+    before = _content(storage)
+    TenantService(state, storage, (Kek(bytes(32)),)).revoke_credential("acme", "a")
+    assert service.credentials("acme") == []
+    assert _content(storage) == before
+    (left,) = service.jobs_left("acme")
+    assert KEK.id.hex() in left.note
+    service.jobs.run_for("acme")
+    copy = read_copy(storage.store, (KEK,), "acme")
+    assert copy is not None
+    assert copy[1] == []
+
+
 def test_a_new_key_of_the_operator_opens_what_jobs_carry(
     service: TenantService, storage: Storage, state: DatabaseState
 ) -> None:
