@@ -10,17 +10,10 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.app import Services
-from bridge.crypto.errors import CryptoError
-from bridge.files.errors import FileError
-from bridge.state.api import StateError
-from bridge.store.api import StoreError
-from bridge.tenants.api import TenantError
+from bridge.serve.rounds import FAILURES, Rounds
 from bridge.tenants.opened import OpenTenant
-from bridge.tenants.vault import VaultError
 
 _log = structlog.get_logger()
-
-_FAILURES = (StateError, StoreError, FileError, TenantError, VaultError, CryptoError)
 
 CONFIRM_SECONDS = 2.0
 """How often the database is asked for newer keyrings (``bridge.crypto.vault``, PATIENCE)."""
@@ -56,7 +49,8 @@ class Background:
     """The threads that work beside requests.
 
     One confirms keys and does what is short; the others what may take long: jobs, counting, and
-    emptying removed folders.
+    emptying removed folders. A tenant whose store is away holds up the others seldom: it rests
+    (``bridge.serve.rounds``), and so does each job that failed (``bridge.tenants.jobs``).
     """
 
     def __init__(self, services: Services) -> None:
@@ -64,6 +58,7 @@ class Background:
         self._state = services.state
         jobs = services.administration.jobs
         self._stopped = threading.Event()
+        self._rounds = Rounds(self._tenants, self._stopped.is_set)
         self._count_due: dict[str, float] = {}
         chores = {
             "chores": [
@@ -107,44 +102,36 @@ class Background:
     def _do(self, chore: _Chore) -> None:
         try:
             chore.do()
-        except _FAILURES as error:
+        except FAILURES as error:
             _log.warning("trying again later", chore=chore.name, error=str(error))
         except Exception:  # noqa: BLE001 - it must not end the thread
             _log.exception("a chore failed", chore=chore.name)
         chore.due = time.monotonic() + chore.every
-
-    def _each(self, name: str, do: Callable[[OpenTenant], object]) -> None:
-        """Do it for each open tenant; what fails for one does not keep the others from it."""
-        for opened in self._tenants:
-            if self._stopped.is_set():
-                return
-            try:
-                do(opened)
-            except _FAILURES as error:
-                _log.warning(
-                    "trying again later", chore=name, tenant=opened.tenant.id, error=str(error)
-                )
 
     def _tidy(self) -> None:
         self._tenants.drop_idle()
         self._tenants.share_names()
 
     def _flush(self) -> None:
-        self._each("usage", lambda opened: opened.usage.flush())
-        self._each("locks", self._count_locks)
+        each = self._rounds.each
+        each("usage", lambda opened: opened.usage.flush(), asks_store=False)
+        each("locks", self._count_locks, asks_store=False)
 
     def _count_locks(self, opened: OpenTenant) -> None:
         locks = self._state.locks(opened.tenant.id)
         opened.locks = len(locks.covering("/", children=True)) if locks.any() else 0
 
     def _purge(self) -> None:
-        self._each("locks", lambda opened: self._state.locks(opened.tenant.id).purge())
+        def purge(opened: OpenTenant) -> None:
+            self._state.locks(opened.tenant.id).purge()
+
+        self._rounds.each("purge", purge, asks_store=False)
 
     def _reap(self) -> None:
-        self._each("reaper", lambda opened: opened.tree.reaper.look())
+        self._rounds.each("reaper", lambda opened: opened.tree.reaper.look(), asks_store=True)
 
     def _count(self) -> None:
-        self._each("count", self._count_one)
+        self._rounds.each("count", self._count_one, asks_store=True)
 
     def _count_one(self, opened: OpenTenant) -> None:
         usage = opened.usage
