@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import secret_of
+from bridge.app import secret_of, told
 from bridge.cli.mounting import how_to_mount
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
@@ -66,7 +66,7 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
 
         token = ""
 
-        def told(started: Started) -> None:
+        def ready(started: Started) -> None:
             url = started.webdav_url
             facts: dict[str, object] = {
                 "webdav_url": url,
@@ -90,9 +90,13 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
 
         def prepare(administration: Administration) -> None:
             nonlocal token
-            token = _token(administration, data / "admin-token")
+            try:
+                with told():
+                    token = _token(administration, data / "admin-token")
+            except SecretFileError as error:
+                raise CannotOpen(str(error)) from None
 
-        run_service(settings, told, create=True, prepare=prepare)
+        run_service(settings, ready, create=True, prepare=prepare)
 
 
 def _token(administration: Administration, file: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bridge.app import Services
+from bridge.app import Services, told
 from bridge.cli.options import config_option
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.files.errors import FileError
@@ -41,7 +41,7 @@ def export(
     """
     with in_words(as_json=as_json):
         settings = load(file)
-        with Services.open(settings) as services, _progress() as progress:
+        with Services.open(settings) as services, told(), _progress() as progress:
             opened = services.tenant(tenant_id)
             try:
                 with PlainFolder(target) as folder:

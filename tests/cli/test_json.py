@@ -98,6 +98,15 @@ def test_what_init_and_demo_cannot_write_is_told_as_json(tmp_path: Path) -> None
     assert error(run("demo", "--data", tmp_path / "file" / "x", "--json"))[0] == 5
 
 
+def test_a_demo_whose_token_cannot_be_read_says_so_as_json(tmp_path: Path) -> None:
+    (tmp_path / "data" / "admin-token").mkdir(parents=True)
+    words = ["--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--json"]
+    ended = run_bridge("demo", *words)
+    assert ended.returncode == 5
+    assert json.loads(ended.stdout)["error"]["code"] == 5
+    assert "Traceback" not in ended.stderr
+
+
 def test_what_follows_two_dashes_is_no_option() -> None:
     done = run("tenant", "nosuch", "--", "--json")
     assert (done.exit_code, done.stdout) == (2, "")
