@@ -29,6 +29,10 @@ FIRST_REST = 1.0
 LONGEST_REST = 600.0
 """Seconds for which a tenant is left alone with a chore: twice as long each time."""
 
+REMEMBERED = 600.0
+"""Seconds after a rest in which the next one is longer. That the chore succeeds meanwhile does not
+count: mostly there is nothing to do, and then it asks the store nothing."""
+
 LONG = 10.0
 """Seconds from which a chore that succeeds holds up the others as one that fails does."""
 
@@ -65,17 +69,20 @@ class Rounds:
         What asks the database alone does not: that is the same one for all, and answers soon.
         """
         before = self._resting.get(chore, {})
-        # Only of those that are open, so that nothing is kept of the others.
+        # Anew in each round, so that nothing is kept of those that are no longer open.
         resting = self._resting[chore] = {}
         for opened in self._tenants:
             if self._stopped():
                 return
             tenant = opened.tenant.id
-            rest = before.get(tenant)
-            if rest is not None and rest.until > self._clock():
-                resting[tenant] = rest
-                continue
             began = self._clock()
+            rest = before.get(tenant)
+            if rest is not None and rest.until + REMEMBERED <= began:
+                rest = None
+            if rest is not None:
+                resting[tenant] = rest
+                if rest.until > began:
+                    continue
             error = _failure(do, opened)
             now = self._clock()
             if error is None and (not asks_store or now - began < LONG):

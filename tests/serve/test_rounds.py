@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.crypto.keyring import Kek
-from bridge.serve.rounds import LONGEST_REST, Rounds
+from bridge.serve.rounds import LONGEST_REST, REMEMBERED, Rounds
 from bridge.state.api import StateError
 from bridge.state.database import open_state
 from bridge.store.api import ObjectStore, Unavailable
@@ -142,10 +142,33 @@ def test_when_its_store_is_back_it_is_as_the_others(watched: Watched, storage: A
     watched.go_round(3_600.0)
     storage.gone.clear()
     watched.go_round(LONGEST_REST)
-    after = watched.go_round(100.0)
-    assert after == dict.fromkeys(NAMES, 100)
+    after = watched.go_round(REMEMBERED)
+    assert after == dict.fromkeys(NAMES, REMEMBERED)
     storage.gone.add("away")
     assert watched.go_round(70.0)["away"] == 2  # it begins with a short rest again
+
+
+def test_rounds_in_which_there_is_nothing_to_do_are_no_success(
+    watched: Watched, storage: AwayStorage, tenants: OpenTenants, time: Time
+) -> None:
+    """The reaper looks every 30 s, however often it is called."""
+    storage.gone.add("away")
+    due = dict.fromkeys(NAMES, time.now)
+
+    def look(opened: OpenTenant) -> None:
+        name = opened.tenant.id
+        if due[name] <= time.now:
+            try:
+                watched.look(opened)
+            finally:
+                due[name] = time.now + 30.0
+
+    ends = time.now + 3_600.0
+    while time.now < ends:
+        watched.rounds.each("reaper", look, asks_store=True)
+        time.now += 1.0
+    assert watched.looks["away"] <= 14  # it could be 40
+    assert watched.looks["a"] > 60
 
 
 def test_what_takes_long_rests_too_though_it_succeeds(tenants: OpenTenants, time: Time) -> None:
