@@ -1,10 +1,11 @@
 """``python -m bench.micro``: what single operations inside the bridge take, in microseconds.
 
-For developers: the parts of a request, each alone, on one thread. Medians of several rounds.
+For developers: the parts of a request, each alone. Medians of several rounds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import statistics
 import tempfile
@@ -20,6 +21,7 @@ from bridge.crypto.body import CHUNK, SEALED_CHUNK
 from bridge.crypto.keyring import Keyring
 from bridge.crypto.record import Kind, Record
 from bridge.crypto.vault import VaultKeys
+from bridge.http.pool import Pool
 from bridge.state.api import LeaseName, Touch
 from bridge.state.database import open_state
 from bridge.store.local.store import LocalStore
@@ -50,7 +52,8 @@ def main(rounds: int, only: str, disk: Path | None) -> None:
     """Print the median of each operation's time."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=disk or "/dev/shm") as place:
         print(f"{'operation':<44} {'us/op':>10} {'MB/s':>8}")
-        for operations in (_bodies(), _entries(), _store(Path(place)), _state(Path(place))):
+        parts = _bodies(), _entries(), _store(Path(place)), _state(Path(place)), _hops()
+        for operations in parts:
             for operation in operations:
                 if only in operation.name:
                     _measure(operation, rounds)
@@ -216,6 +219,29 @@ def _state(place: Path) -> Iterator[Operation]:
         yield Operation("state: whether there is any lock", 1000, any_lock)
     finally:
         state.close()
+
+
+def _hops() -> Iterator[Operation]:
+    """To a worker thread and back, for a call that does nothing; by asyncio's own loop."""
+
+    def hops(at_once: int, each: int) -> None:
+        async def client(pool: Pool, tenant: str) -> None:
+            for _ in range(each):
+                await pool.run(_nothing, line=tenant)
+
+        async def clients() -> None:
+            pool = Pool("bench", 32)
+            await asyncio.gather(*(client(pool, f"tenant {n % 4}") for n in range(at_once)))
+            pool.close()
+
+        asyncio.run(clients())
+
+    yield Operation("pool: a hop", 2000, lambda: hops(1, 2000))
+    yield Operation("pool: a hop of 200 at once, 4 tenants", 10_000, lambda: hops(200, 50))
+
+
+def _nothing() -> None:
+    pass
 
 
 if __name__ == "__main__":
