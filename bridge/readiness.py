@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 
 from bridge.crypto.errors import CryptoError
@@ -10,7 +10,7 @@ from bridge.crypto.keyring import Kek, kek_of
 from bridge.crypto.secrets import sealed_under
 from bridge.settings import Settings
 from bridge.state.api import State
-from bridge.store.api import Forbidden, ObjectStore
+from bridge.store.api import Forbidden, ObjectStore, StoreError
 from bridge.store.deadline import deadline
 from bridge.tenants.api import NoSuchTenant, Status, Tenant, TenantError
 from bridge.tenants.opened import OpenTenants
@@ -20,6 +20,9 @@ from bridge.tenants.storage import Storage
 
 CHECK_SECONDS = 4.0
 """Longest a question of readiness is tried again for; less than it may take in all."""
+
+_ASKED = 3
+"""Tenants whose stores are asked, one after another, where none is declared."""
 
 Ask = Callable[[], str | None]
 """Asks a part: raises where it cannot do its work; returns what to say beside "ok", if anything."""
@@ -77,7 +80,7 @@ class Readiness:
         return {"store": self._ask_store, "state": self._state.probe, "keys": self._ask_keys}
 
     def _ask_store(self) -> str | None:
-        """Ask the declared tenant's store, or else that of whoever came last, or of anybody.
+        """Ask the declared tenant's store, or else those of who came last, or of anybody.
 
         There, a grant that is worthless is that tenant's own trouble: the store has answered.
         """
@@ -90,10 +93,9 @@ class Readiness:
                 with closing(self._storage.open(Tenant("probe"), "")) as store:
                     store.probe()
                 return None
-            last = self._tenants.last
-            if last is not None:
-                with suppress(Forbidden):
-                    last.store.probe()
+            recent = self._tenants.recent(_ASKED)
+            if recent:
+                self._ask_one_of([opened.store for opened in recent])
                 return None
             found = self._any_store()
             if found is None:
@@ -101,6 +103,18 @@ class Readiness:
             with closing(found), suppress(Forbidden):
                 found.probe()
             return None
+
+    def _ask_one_of(self, stores: Sequence[ObjectStore]) -> None:
+        """Until one answers: of one tenant alone the satellite may be away. Raises StoreError."""
+        for number, store in enumerate(stores, 1):
+            try:
+                with deadline(CHECK_SECONDS / len(stores)), suppress(Forbidden):
+                    store.probe()
+            except StoreError:
+                if number == len(stores):
+                    raise
+            else:
+                return
 
     def _any_store(self) -> ObjectStore | None:
         """The store of the first active tenant whose grant is one."""

@@ -73,11 +73,9 @@ class Reaper:
         if not told and now < self._next_look:
             return
         self._wake.clear()
-        self._next_look = now + PAUSE
-        try:
-            self.reap()
-        finally:
-            self._next_look = self._clock() + (PAUSE if self.backlog else REST)
+        self._next_look = now + PAUSE  # also where this fails
+        self.reap()
+        self._next_look = self._clock() + (PAUSE if self.backlog else REST)
 
     def reap(self) -> int:
         """Empty every removed directory whose time has come; returns how many are done."""

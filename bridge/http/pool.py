@@ -5,7 +5,7 @@ executor makes two futures and one wake-up of the loop for every call; here a ca
 future, and all calls that finish while the loop is busy share one wake-up.
 
 Who runs next is decided in the loop alone, so that no hop takes a lock. Lines take turns, and none
-may hold all threads, nor fill the whole queue (``bridge.http.fair``): of 32 threads a line that is
+may hold all threads, nor fill the whole queue (``bridge.fair``): of 32 threads a line that is
 alone gets 25, and the next one finds 7 that are free, however long the calls of the first one hang.
 """
 
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from bridge.fair import may_take
 from bridge.http.errors import Overloaded
-from bridge.http.fair import may_take
 from bridge.http.limits import Limits
 
 T = TypeVar("T")

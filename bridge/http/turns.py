@@ -1,7 +1,7 @@
 """Uploads take turns by the memory they need, not by their number.
 
 A turn is taken in the name of a tenant, once somebody has signed in and before the body is asked
-for. No tenant holds all there is (``bridge.http.fair``), however many slow uploads it begins.
+for. No tenant holds all there is (``bridge.fair``), however many slow uploads it begins.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from bridge.fair import may_take
 from bridge.http.errors import Overloaded
-from bridge.http.fair import may_take
 
 SHORT = (1 << 20) - (64 << 10)
 """Bytes up to which an upload is short: encrypted, less than the MiB up to which Storj's store

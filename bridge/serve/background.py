@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.app import Services
-from bridge.serve.rounds import FAILURES, Rounds
+from bridge.serve.rounds import FAILURES, Rounds, reason_of
 from bridge.tenants.opened import OpenTenant
 
 _log = structlog.get_logger()
@@ -103,7 +103,7 @@ class Background:
         try:
             chore.do()
         except FAILURES as error:
-            _log.warning("trying again later", chore=chore.name, error=str(error))
+            _log.warning("trying again later", chore=chore.name, reason=reason_of(error))
         except Exception:  # noqa: BLE001 - it must not end the thread
             _log.exception("a chore failed", chore=chore.name)
         chore.due = time.monotonic() + chore.every

@@ -95,11 +95,16 @@ class Rounds:
                 "this took long" if error is None else "trying again later",
                 chore=chore,
                 tenant=tenant,
-                error="" if error is None else str(error),
+                reason="" if error is None else reason_of(error),
                 took=round(now - began, 3),
                 rests=seconds,
                 exc_info=None if isinstance(error, FAILURES) else error,
             )
+
+
+def reason_of(error: Exception) -> str:
+    """What the log may say of it: what concerns files may name one."""
+    return type(error).__name__ if isinstance(error, FileError) else str(error)
 
 
 def _failure(do: Callable[[OpenTenant], object], opened: OpenTenant) -> Exception | None:

@@ -161,13 +161,6 @@ jobs = Table(
 )
 Index("jobs_by_due", jobs.c.due)
 
-changes = Table(
-    "changes",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("number", BigInteger, nullable=False),
-)
-
 alembic_version = Table(
     "alembic_version",
     metadata,

@@ -3,18 +3,21 @@
 It bounds how many calls are under way at once and, with a token bucket, how many begin in a
 second (a Storj project is allowed about 100). Whoever must wait does so for a bounded time, in a
 line of those who belong together, a tenant's; lines take turns, and in each the order is that of
-arrival, so that who asks for much waits longer, and nobody else. The content of an upload or
-download that has begun flows freely: stopping it halfway would only keep what it holds for longer.
+arrival, so that who asks for much waits longer, and nobody else. No line holds all places
+(``bridge.fair``): a tenant whose satellite hangs leaves some to the others. The content of an
+upload or download that has begun flows freely: stopping it halfway would only keep what it holds
+for longer.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from bridge.fair import may_take
 from bridge.store import deadline
 from bridge.store.api import ObjectStore, RateLimited
 from bridge.store.wrapping import Operation, WrappedStore
@@ -57,13 +60,14 @@ class Gate:
         self._lock = threading.Lock()
         self._places = at_once
         self._bucket = None if rate is None else TokenBucket(rate, burst, clock())
+        self._inside = Counter[str]()
         self._lines: OrderedDict[str, deque[threading.Event]] = OrderedDict()
-        """Those that somebody waits in; the first of the first comes in next."""
+        """Those that somebody waits in; the first of the first that may comes in next."""
 
     def enter(self, patience: float, line: str = "") -> None:
         """Come in, waiting in ``line`` for up to ``patience`` seconds. Raises RateLimited."""
         with self._lock:
-            if not self._lines and self._admit() == 0:
+            if self._next() is None and self._may(line) and self._admit(line) == 0:
                 return
             turn = threading.Event()
             self._lines.setdefault(line, deque()).append(turn)
@@ -73,7 +77,7 @@ class Gate:
                 left = ends - self._clock()
                 pause: float | None = left
                 if self._next() is turn:
-                    pause = self._admit()
+                    pause = self._admit(line)
                     if pause == 0 or left <= 0:
                         self._leave_line(line, turn)
                         self._wake()
@@ -86,10 +90,13 @@ class Gate:
                 turn.clear()
             turn.wait(left if pause is None else min(pause, left))
 
-    def leave(self) -> None:
-        """Make room for the next."""
+    def leave(self, line: str = "") -> None:
+        """Make room for the next; whoever leaves had come in by ``line``."""
         with self._lock:
             self._places += 1
+            self._inside[line] -= 1
+            if not self._inside[line]:
+                del self._inside[line]
             self._wake()
 
     @property
@@ -98,20 +105,22 @@ class Gate:
         with self._lock:
             return sum(map(len, self._lines.values()))
 
-    def _admit(self) -> float | None:
+    def _may(self, line: str) -> bool:
+        return may_take(1, self._inside[line], self._places)
+
+    def _admit(self, line: str) -> float | None:
         """Take a place and return 0; else the seconds until that may work, None if unknown."""
         if self._places == 0:
             return None
         pause = 0.0 if self._bucket is None else self._bucket.take(self._clock())
         if pause == 0:
             self._places -= 1
+            self._inside[line] += 1
         return pause
 
     def _next(self) -> threading.Event | None:
-        """Who comes in next."""
-        for line in self._lines.values():
-            return line[0]
-        return None
+        """Who comes in next, if anybody may."""
+        return next((line[0] for name, line in self._lines.items() if self._may(name)), None)
 
     def _leave_line(self, name: str, turn: threading.Event) -> None:
         """Take ``turn`` out of its line; when it was the first one, the line has had its turn."""
@@ -152,4 +161,4 @@ class LimitedStore(WrappedStore):
         try:
             return call()
         finally:
-            self._gate.leave()
+            self._gate.leave(self._line)

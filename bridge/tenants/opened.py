@@ -309,10 +309,9 @@ class OpenTenants:
             self._misses += dropped.tree.vault.cache.misses
         return dropped
 
-    @property
-    def last(self) -> OpenTenant | None:
-        """Whoever was opened or signed in to last."""
-        return max(self, key=lambda opened: opened.used, default=None)
+    def recent(self, most: int) -> list[OpenTenant]:
+        """Those that were opened or signed in to last, the last one first."""
+        return sorted(self, key=lambda opened: opened.used, reverse=True)[:most]
 
     @property
     def hits(self) -> int:

@@ -67,7 +67,7 @@ class WebDAVDoor(Generic[C]):
     ``tree_for``, ``locks_for``, ``quota_for`` and ``rights_for`` are called in worker threads, at
     most every few seconds for each signed-in client; the first two must give trees and locks of the
     same tenant, which hold the client to what the last one only lets it be told. ``tenant_for``,
-    which must not block, says in whose name it uses threads and memory (``bridge.http.fair``).
+    which must not block, says in whose name it uses threads and memory (``bridge.fair``).
     Give ``handle`` to ``bridge.http.server.Server``, alone or behind a dispatcher by path (not
     to an aiohttp Application, which would send 100 Continue too early). Made and used in one event
     loop; ``workers`` are closed by their owner, after the server has shut down.

@@ -91,7 +91,7 @@ def _entering(pool: ThreadPoolExecutor, gate: Gate, line: str, came: list[str]) 
     def work() -> None:
         gate.enter(10, line)
         came.append(line)
-        gate.leave()
+        gate.leave(line)
 
     before = gate.waiting
     entering = pool.submit(work)
@@ -106,7 +106,7 @@ def test_who_comes_after_two_hundred_of_another_line_comes_in_next() -> None:
     with ThreadPoolExecutor(202) as pool:
         waiting = [_entering(pool, gate, "many", came) for _ in range(200)]
         waiting += [_entering(pool, gate, "few", came) for _ in range(2)]
-        gate.leave()
+        gate.leave("many")
         for entering in waiting:
             entering.result()
     assert came[:4] == ["many", "few", "many", "few"]
@@ -142,6 +142,23 @@ def test_who_gives_up_costs_the_line_nothing_but_a_turn() -> None:
     assert sorted(came) == ["a", "b"]
     assert gate.waiting == 0
     gate.enter(0, "a")  # nobody holds the place
+
+
+def test_no_line_holds_all_places() -> None:
+    gate = Gate(10)
+    for _ in range(8):
+        gate.enter(0, "greedy")
+    with ThreadPoolExecutor(1) as pool:
+        ninth = pool.submit(gate.enter, 10, "greedy")
+        until(gate, 1)
+        gate.enter(0, "other")
+        with pytest.raises(RateLimited):
+            gate.enter(0.05, "greedy")
+        gate.leave("greedy")
+        until(gate, 1)  # of nine places but one is free, which is not for who holds seven
+        gate.leave("other")
+        ninth.result()
+    assert gate.waiting == 0
 
 
 def test_stores_with_one_gate_share_its_places() -> None:

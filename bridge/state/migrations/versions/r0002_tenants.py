@@ -74,11 +74,6 @@ def upgrade() -> None:
         sa.Column("note", sa.Text, nullable=False),
     )
     op.create_index("jobs_by_due", "jobs", ["due"])
-    op.create_table(
-        "changes",
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("number", sa.BigInteger, nullable=False),
-    )
     # Versions before Alembic's table look here, and refuse what is newer than they are.
     meta = sa.table("meta", sa.column("key", sa.Text), sa.column("value", sa.LargeBinary))
     op.execute(meta.update().where(meta.c.key == "version").values(value=b"2"))
