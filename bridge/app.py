@@ -174,6 +174,7 @@ class Services(Closing):
         *,
         new_key: str | None = None,
         configured: bool = True,
+        seals: bool = True,
     ) -> Self:
         """Open all parts; ``new_key``: make what the configured tenant lacks.
 
@@ -181,6 +182,7 @@ class Services(Closing):
         bucket, and the vault. A service makes none of them by itself: a disk that is not
         mounted would look like a new one, and nobody would be shown the recovery identity.
         ``configured``: open that tenant; not where others are managed, though its store is away.
+        ``seals``: refuse keys by which nothing opens that is kept: what they seal would be lost.
         Raises CannotOpen, TenantError.
         """
         create = new_key is not None
@@ -194,7 +196,7 @@ class Services(Closing):
                 make_key(settings, new_key, lambda: _has_vault(settings, storage, state))
             keks = keks_of(settings)
             administration = TenantService(state, storage, keks)
-            if words := missing_key(administration.records, keks):
+            if seals and (words := missing_key(administration.records, keks)):
                 raise CannotOpen(f"keys: {words}")
             tenants = OpenTenants(
                 administration.records, storage, state, keks, cache_names=settings.caches.names
@@ -286,7 +288,10 @@ def create_vault(settings: Settings) -> str | None:
 
 
 @contextmanager
-def open_administration(settings: Settings) -> Iterator[TenantService]:
-    """What commands need to manage tenants. Raises CannotOpen, TenantError."""
-    with Services.open(settings, configured=False) as services, told():
+def open_administration(settings: Settings, *, seals: bool = False) -> Iterator[TenantService]:
+    """What commands need to manage tenants; ``seals``: to make something that is sealed.
+
+    To look, and to take away, the right key need not be at hand. Raises CannotOpen, TenantError.
+    """
+    with Services.open(settings, configured=False, seals=seals) as services, told():
         yield services.administration

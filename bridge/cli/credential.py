@@ -46,7 +46,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a credential; its user name is TENANT or TENANT.LABEL. The secret is shown once."""
-    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+    with in_words(as_json=as_json), open_administration(load(file), seals=True) as administration:
         made = administration.create_credential(
             tenant_id, label, rights=rights, root=root, expires=expires
         )

@@ -58,7 +58,7 @@ def create(
 
     The recovery identity and the recovery grant are shown this once: give them to the tenant.
     """
-    with in_words(as_json=as_json), open_administration(load(file)) as administration:
+    with in_words(as_json=as_json), open_administration(load(file), seals=True) as administration:
         made = administration.create_tenant(
             tenant_id,
             bucket=bucket,

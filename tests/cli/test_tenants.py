@@ -215,6 +215,11 @@ def test_the_operators_key_is_replaced(configured: Configured) -> None:
     refused = command(configured, "tenant", "create", "other")
     assert refused.exit_code == 5
     assert found["key_id"] in refused.output
+    # To take away, no key is needed.
+    assert told(configured, "credential", "revoke", "acme")["revoked"]
+    kek.write_text(f"{new}\n")
+    with configured.service() as service:
+        assert status(service, acme, "file") == 401
 
 
 @pytest.mark.parametrize(
