@@ -26,7 +26,7 @@ from bridge.store.storj.refusals import GrantError
 from bridge.stores import CannotOpen, Stores, late_seconds
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import NoSuchTenant, Tenant
-from bridge.tenants.configured import ConfiguredTenant
+from bridge.tenants.configured import ConfiguredTenant, NewVault
 from bridge.tenants.keks import BadKek, new_kek, parse_keks
 from bridge.tenants.opened import OpenTenant, OpenTenants
 from bridge.tenants.records import Records
@@ -162,8 +162,8 @@ class Services(Closing):
     keks: tuple[Kek, ...]
     administration: TenantService
     tenants: OpenTenants
-    identity: str | None
-    """The recovery identity of the configured tenant, where this very call made its vault."""
+    made: NewVault | None
+    """The configured tenant's vault, where this very call made it."""
     closing: ExitStack
 
     @classmethod
@@ -204,12 +204,12 @@ class Services(Closing):
             opened.callback(tenants.close)
             administration.make_folder = tenants.make_folder
             administration.gone = tenants.drop
-            identity = None
+            made = None
             if settings.tenant is not None:
                 administration.declared = settings.tenant.id
             if settings.tenant is not None and configured:
                 kept = ConfiguredTenant(administration, storage, keks, settings.tenant.id)
-                identity = kept.keep(secret_of(settings), create=create)
+                made = kept.keep(secret_of(settings), create=create)
                 with suppress(NoSuchTenant):  # it is being deleted
                     tenants.tenant(settings.tenant.id)  # what does not open is told at the start
             return cls(
@@ -220,7 +220,7 @@ class Services(Closing):
                 keks,
                 administration,
                 tenants,
-                identity,
+                made,
                 opened.pop_all(),
             )
 
@@ -278,13 +278,13 @@ def _has_vault(settings: Settings, storage: Storage, state: DatabaseState) -> bo
         return Keyrings(store, (), tenant.id).any()
 
 
-def create_vault(settings: Settings) -> str | None:
+def create_vault(settings: Settings) -> NewVault | None:
     """Make the configured tenant's vault where there is none.
 
-    Returns the recovery identity if it did. Raises CannotOpen.
+    Returns it if it did. Raises CannotOpen.
     """
     with Services.open(settings, new_key=new_kek()) as services:
-        return services.identity
+        return services.made
 
 
 @contextmanager

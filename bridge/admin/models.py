@@ -147,6 +147,7 @@ class TenantMade(Output):
 
     tenant: TenantOutput
     recovery_identity: str
+    fingerprint: str = Field(description="of the vault, to be kept beside the identity; no secret")
     recovery_grant: str = Field(description="empty where the files are not on Storj")
 
 

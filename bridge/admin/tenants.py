@@ -31,6 +31,7 @@ def create(administration: Administration, _asked: Asked, sent: TenantToMake) ->
     shown = TenantMade(
         tenant=TenantOutput.of(new.tenant),
         recovery_identity=new.recovery_identity,
+        fingerprint=new.fingerprint,
         recovery_grant=new.recovery_grant,
     )
     return made(shown, f"/tenants/{new.tenant.id}", new.tenant.id)

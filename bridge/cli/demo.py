@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from bridge.app import secret_of, told
+from bridge.cli.identity import identity_file
 from bridge.cli.mounting import how_to_mount
 from bridge.cli.output import in_words, json_option, say
 from bridge.serve.service import Started, run_service
@@ -79,10 +81,11 @@ def demo(listen: str, data: Path, grant: Path | None, bucket: str, *, as_json: b
                 f"Files are kept encrypted in {place}\n\n{how_to_mount(url, USERNAME, password)}"
             )
             facts |= {"admin_url": started.admin_url, "admin_token": token}
-            if started.identity is not None:
-                facts["recovery_identity"] = started.identity
+            if (made := started.made) is not None:
+                facts |= asdict(made)
                 words += (
-                    f"\nRecovery identity, shown this once: {started.identity}\n"
+                    "\nRecovery identity, shown this once, under the vault's fingerprint:\n\n"
+                    f"{identity_file(made.recovery_identity, made.fingerprint)}\n\n"
                     "It opens every file with the stock age tool, without this program:\n"
                     "docs/recovery.md says how.\n"
                 )

@@ -43,6 +43,7 @@ def export(
         settings = load(file)
         with Services.open(settings) as services, told(), _progress() as progress:
             opened = services.tenant(tenant_id)
+            fingerprint = opened.keyrings.fingerprint()
             try:
                 with PlainFolder(target) as folder:
                     done = Export(opened.tree, folder, progress).run()
@@ -52,7 +53,8 @@ def export(
                 raise CannotOpen(
                     f"the export could not be finished: {error}; run again, it goes on from here"
                 ) from None
-    say({"complete": not done.troubles} | asdict(done), _words(done), as_json=as_json)
+    facts = {"complete": not done.troubles} | asdict(done) | {"fingerprint": fingerprint}
+    say(facts, f"{_words(done)}\nVault fingerprint  {fingerprint}", as_json=as_json)
     context.exit(Exit.FOUND if done.troubles else Exit.OK)
 
 

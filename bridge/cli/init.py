@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from bridge.app import create_vault
+from bridge.cli.identity import identity_file
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.stores import CannotOpen
@@ -75,12 +77,12 @@ def init(file: Path, *, as_json: bool) -> None:
             raise CannotOpen(str(error)) from None
         except OSError as error:
             raise CannotOpen(f"{error.filename}: {error.strerror}") from None
-        identity = create_vault(settings)
+        made = create_vault(settings)
         facts: dict[str, object] = {
             "config": str(file),
             "config_written": written,
             "kek_file": str(settings.keys.kek_file),
-            "vault_made": identity is not None,
+            "vault_made": made is not None,
         }
         words = [
             f"Configuration  {file} ({'written' if written else 'kept'})",
@@ -91,16 +93,19 @@ def init(file: Path, *, as_json: bool) -> None:
             words += [
                 f"User name      {declared.id}",
                 f"Password       in {declared.secret_file or 'the environment'}",
-                f"Vault          {'kept' if identity is None else 'made'}",
+                f"Vault          {'kept' if made is None else 'made'}",
             ]
-        if identity is not None:
-            facts["recovery_identity"] = identity
+        if made is not None:
+            facts |= asdict(made)
             words += [
                 "",
-                f"Recovery identity, shown this once: {identity}",
+                "Recovery identity, shown this once, under the vault's fingerprint:",
+                "",
+                identity_file(made.recovery_identity, made.fingerprint),
+                "",
                 "It opens every file with the stock age tool, without this program and its key:",
                 "docs/recovery.md says how.",
-                "Keep it, and a copy of the key, somewhere else.",
+                "Keep both lines, and a copy of the key, somewhere else.",
             ]
         words += ["", f"Next: storj-bridge check --config {file}"]
         say(facts, "\n".join(words), as_json=as_json)

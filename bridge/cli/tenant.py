@@ -9,6 +9,7 @@ from typing import IO
 import click
 
 from bridge.app import open_administration
+from bridge.cli.identity import identity_file
 from bridge.cli.options import (
     Size,
     config_option,
@@ -67,15 +68,20 @@ def create(
             root_grant=read_grant(root),
             own_grant=read_grant(own),
         )
-    facts = _facts(made.tenant) | {"recovery_identity": made.recovery_identity}
+    facts = _facts(made.tenant) | {
+        "recovery_identity": made.recovery_identity,
+        "fingerprint": made.fingerprint,
+    }
     words = [
         f"Tenant {tenant_id} is made. Shown this once, for the tenant to keep:",
         "",
-        f"Recovery identity  {made.recovery_identity}",
+        "Recovery identity, under the vault's fingerprint; keep both lines as identity.txt:",
+        "",
+        identity_file(made.recovery_identity, made.fingerprint),
     ]
     if made.recovery_grant:
         facts["recovery_grant"] = made.recovery_grant
-        words.append(f"Recovery grant     {made.recovery_grant}")
+        words += ["", "Recovery grant; keep it as grant.txt:", "", made.recovery_grant]
     words += [
         "",
         "They open all its files without this program: docs/recovery.md says how.",

@@ -37,6 +37,7 @@ from bridge.telemetry.drain import Drain
 from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Administration, Credential
+from bridge.tenants.configured import NewVault
 from bridge.tenants.keks import new_kek
 from bridge.tenants.opened import OpenTenants
 from bridge.tenants.sign_in import SignIn
@@ -71,8 +72,8 @@ class Started:
 
     webdav_url: str
     pid: int
-    identity: str | None
-    """The recovery identity, if the vault was made just now."""
+    made: NewVault | None
+    """The vault, if it was made just now."""
     admin_url: str | None
     """The root of the admin API, where it is served."""
 
@@ -219,7 +220,7 @@ async def _serve(
             Started(
                 _url(settings, sockets, door.root),
                 os.getpid(),
-                services.identity,
+                services.made,
                 _admin_url(settings, admin) if admin else None,
             )
         )

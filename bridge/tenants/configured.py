@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from bridge.crypto.keyring import Kek
 from bridge.store.api import ObjectStore
@@ -22,9 +22,17 @@ from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import digest_of, is_secret
 from bridge.tenants.storage import Storage
 from bridge.tenants.tenant_rows import TenantRow
-from bridge.tenants.vault import Keyrings, VaultError
+from bridge.tenants.vault import Keyrings, VaultError, fingerprint
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewVault:
+    """What is shown once, when the vault is made; the fingerprint is no secret."""
+
+    recovery_identity: str = field(repr=False)
+    fingerprint: str
 
 
 class ConfiguredTenant:
@@ -39,11 +47,11 @@ class ConfiguredTenant:
         self._keks = keks
         self._id = tenant_id
 
-    def keep(self, secret: str, *, create: bool) -> str | None:
+    def keep(self, secret: str, *, create: bool) -> NewVault | None:
         """Have it in the database with its credential; ``create``: make its vault where it is none.
 
-        Returns the recovery identity if this very call made the vault. Raises VaultError where
-        there is none and none is to be made; StoreError, StateError, CryptoError.
+        Returns the vault if this very call made it. Raises VaultError where there is none and
+        none is to be made; StoreError, StateError, CryptoError.
         """
         try:
             row = self._records.tenant(self._id)
@@ -53,13 +61,13 @@ class ConfiguredTenant:
         if row.tenant.status in (Status.CREATING, Status.DELETING):
             log.warning("the configured tenant is %s", row.tenant.status.value)
             return None
-        identity = None
+        made = None
         if create or not row.keyring:
-            identity = self._made(row, create=create)
+            made = self._made(row, create=create)
         self._keep_credential(self._records.tenant(self._id).tenant, secret)
-        return identity
+        return made
 
-    def _made(self, row: TenantRow, *, create: bool) -> str | None:
+    def _made(self, row: TenantRow, *, create: bool) -> NewVault | None:
         # Alone: what a deletion has left behind must not be looked for at this moment.
         with (
             alone(self._service.state, self._id),
@@ -67,14 +75,16 @@ class ConfiguredTenant:
         ):
             keyrings = Keyrings(store, self._keks, self._id)
             _, identity = keyrings.open(create=create)
-            number, sealed = keyrings.newest_sealed()
+            keyring, sealed = keyrings.newest()
             if row.keyring and identity is not None:
                 # What the database knows is of a vault that is gone with the whole store.
-                self._records.set_keyring(self._id, row.keyring, number, sealed)
+                self._records.set_keyring(self._id, row.keyring, keyring.number, sealed)
             elif not row.keyring and not self._came_back(store):
                 with suppress(AlreadyThere):  # another process did the same just now
-                    self._records.add_tenant(replace(row, keyring=number, sealed_keyring=sealed))
-        return identity
+                    self._records.add_tenant(
+                        replace(row, keyring=keyring.number, sealed_keyring=sealed)
+                    )
+        return None if identity is None else NewVault(identity, fingerprint(keyring))
 
     def _came_back(self, store: ObjectStore) -> bool:
         """Whether the bucket knew it, with other credentials: the database was lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ def test_a_tenant_is_made_shown_listed_and_deleted(server: Running) -> None:
     assert made.header("Location") == f"{ROOT}/tenants/acme"
     shown = json.loads(made.body)
     assert shown["recovery_identity"].startswith("AGE-SECRET-KEY-1")
+    assert re.fullmatch("[0-9a-f]{32}", shown["fingerprint"])
     assert shown["tenant"]["status"] == "active"
     one = ask.json("GET", "/tenants/acme")
     assert one["tenant"] == shown["tenant"]

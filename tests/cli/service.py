@@ -28,11 +28,13 @@ class Configured:
     listen: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     identity: str = ""
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         made = CliRunner().invoke(main, ["init", "--config", str(self.file), "--json"])
         assert made.exit_code == 0, made.output
-        self.identity = json.loads(made.stdout)["recovery_identity"]
+        shown = json.loads(made.stdout)
+        self.identity, self.fingerprint = shown["recovery_identity"], shown["fingerprint"]
         text = self.file.read_text()
         text = text.replace('address = "127.0.0.1:8080"', f'address = "127.0.0.1:0"\n{self.listen}')
         self.file.write_text(text + self.extra)

@@ -45,14 +45,17 @@ def test_it_writes_everything_and_says_so(configured: Configured, tmp_path: Path
     target = tmp_path / "made" / "target"
     ended = run_bridge(*command(configured, target))
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("2 files in 1 folders, 6 bytes written, 0 files were there")
+    told, mark = ended.stdout.splitlines()
+    assert told.startswith("2 files in 1 folders, 6 bytes written, 0 files were there")
     assert ended.stderr == ""
     assert (target / "folder" / "b.txt").read_bytes() == b"two"
     assert target.stat().st_mode & 0o077 == 0
     again = json.loads(run_bridge(*command(configured, target, "--json")).stdout)
     assert again == {"complete": True, "files": 2, "skipped": 2, "folders": 1, "bytes": 0} | {
-        "troubles": []
+        "troubles": [],
+        "fingerprint": configured.fingerprint,
     }
+    assert mark == f"Vault fingerprint  {configured.fingerprint}"
 
 
 def test_it_runs_beside_the_service(configured: Configured, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -38,10 +39,19 @@ def test_init_shows_the_recovery_identity_once_and_keeps_what_is_there(tmp_path:
     kept = {path: path.read_bytes() for path in (tmp_path / "bridge").glob("[bks]*[tk]")}
     second = json.loads(run("init", "--config", file, "--json").stdout)
     assert not second["vault_made"]
-    assert "recovery_identity" not in second
+    assert not second.keys() & {"recovery_identity", "fingerprint"}
     assert {path: path.read_bytes() for path in kept} == kept
     stored = b"".join(p.read_bytes() for p in (tmp_path / "bridge").rglob("*") if p.is_file())
     assert first["recovery_identity"].encode() not in stored
+
+
+def test_init_shows_the_fingerprint_above_the_recovery_identity(tmp_path: Path) -> None:
+    shown = run("init", "--config", tmp_path / "bridge.toml").stdout
+    (mark,) = re.findall(
+        r"^# vault fingerprint: ([0-9a-f]{32})\nAGE-SECRET-KEY-1\S+$", shown, re.MULTILINE
+    )
+    exported = run("export", "--config", tmp_path / "bridge.toml", tmp_path / "target", "--json")
+    assert json.loads(exported.stdout)["fingerprint"] == mark
 
 
 def test_what_init_writes_is_private_and_valid(configured: Configured) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -70,11 +71,21 @@ def until(status_is: int, service: BridgeProcess, headers: dict[str, str]) -> No
         time.sleep(0.05)
 
 
+def test_a_recovery_identity_is_shown_under_the_fingerprint(configured: Configured) -> None:
+    shown = command(configured, "tenant", "create", "acme").stdout
+    (mark,) = re.findall(
+        r"^# vault fingerprint: ([0-9a-f]{32})\nAGE-SECRET-KEY-1\S+$", shown, re.MULTILINE
+    )
+    target = str(configured.folder / "target")
+    assert told(configured, "export", "--tenant", "acme", target)["fingerprint"] == mark
+
+
 def test_a_tenant_is_made_used_suspended_and_deleted(
     configured: Configured, service: BridgeProcess
 ) -> None:
     found = told(configured, "tenant", "create", "acme")
     assert found["recovery_identity"].startswith("AGE-SECRET-KEY-1")
+    assert re.fullmatch("[0-9a-f]{32}", found["fingerprint"])
     acme = made(configured, "acme")
     mine = authorization("main", configured.secret)
     assert status(service, acme, "file", "PUT") == 201

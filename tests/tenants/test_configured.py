@@ -10,10 +10,10 @@ import pytest
 from bridge.crypto.keyring import Kek
 from bridge.state.database import open_state
 from bridge.tenants.api import ALL_RIGHTS, Right
-from bridge.tenants.configured import ConfiguredTenant
+from bridge.tenants.configured import ConfiguredTenant, NewVault
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import SignIn, new_secret
-from bridge.tenants.vault import VaultError
+from bridge.tenants.vault import Keyrings, VaultError
 from tests.tenants.storage import Storage
 
 KEK = Kek(bytes(range(32)))
@@ -24,7 +24,7 @@ def storage() -> Storage:
     return Storage()
 
 
-Kept = Callable[..., tuple[str | None, TenantService]]
+Kept = Callable[..., tuple[NewVault | None, TenantService]]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def keep(storage: Storage, tmp_path: Path, request: pytest.FixtureRequest) -> Ke
 
     def keep(
         secret: str, *, create: bool = True, database: str = "state.db"
-    ) -> tuple[str | None, TenantService]:
+    ) -> tuple[NewVault | None, TenantService]:
         state = open_state(tmp_path / database)
         request.addfinalizer(state.close)
         service = TenantService(state, storage, (KEK,))
@@ -47,9 +47,11 @@ def _lets_in(service: TenantService, username: str, secret: str) -> bool:
     return SignIn(service.records).authenticate(username, secret, "") is not None
 
 
-def test_it_is_made_once(keep: Kept) -> None:
-    identity, service = keep("first")
-    assert identity is not None
+def test_it_is_made_once(keep: Kept, storage: Storage) -> None:
+    made, service = keep("first")
+    assert made is not None
+    assert made.recovery_identity.startswith("AGE-SECRET-KEY-1")
+    assert made.fingerprint == Keyrings(storage.store, (KEK,), "main").fingerprint()
     assert _lets_in(service, "main", "first")
     (credential,) = service.credentials("main")
     assert (credential.rights, credential.root) == (ALL_RIGHTS, "/")
@@ -73,8 +75,8 @@ def test_its_secret_is_the_declared_one(keep: Kept) -> None:
 def test_it_comes_back_with_its_other_credentials(keep: Kept) -> None:
     _, service = keep("first")
     secret = service.create_credential("main", "backup", rights=Right.READ).secret
-    identity, service = keep("first", create=False, database="new.db")
-    assert identity is None
+    made, service = keep("first", create=False, database="new.db")
+    assert made is None
     assert _lets_in(service, "main", "first")
     assert _lets_in(service, "main.backup", secret)
 
@@ -82,8 +84,8 @@ def test_it_comes_back_with_its_other_credentials(keep: Kept) -> None:
 def test_it_comes_back_though_the_bucket_has_no_copy(keep: Kept, storage: Storage) -> None:
     keep("first")
     storage.store.delete(".bridge/main/tenant")
-    identity, service = keep("first", create=False, database="new.db")
-    assert identity is None
+    made, service = keep("first", create=False, database="new.db")
+    assert made is None
     assert _lets_in(service, "main", "first")
     assert service.records.tenant("main").keyring == 1
 
