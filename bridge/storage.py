@@ -11,6 +11,7 @@ from bridge.store.api import ObjectStore
 from bridge.store.storj import grants
 from bridge.store.storj.access import Access
 from bridge.store.storj.facts import Permission, Place
+from bridge.store.storj.refusals import BucketNotFound, Denied
 from bridge.stores import Stores, agent_of, make_bucket, usable_grant
 from bridge.tenants.api import Invalid, NotForTenant, Right, Tenant
 from bridge.tenants.recover import BRIDGE
@@ -82,6 +83,16 @@ class SharedStorage:
             raise Invalid("only tenants on Storj have an access grant")
         return ""
 
+    def following_grant(
+        self, tenant: Tenant, former: str, *, root: str | None, own: str | None
+    ) -> str:
+        """No tenant has one."""
+        raise Invalid("only tenants on Storj have an access grant")
+
+    def retire(self, tenant: Tenant, given: str, former: str) -> bool:
+        """No tenant has one."""
+        return True
+
     def grant_words(self, tenant: Tenant, grant: str) -> str:
         """No tenant has one."""
         return ""
@@ -126,18 +137,46 @@ class StorjStorage:
 
     def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
         """See ``Storage``."""
-        if (root is None) == (own is None):
-            raise Invalid(
-                "a tenant on Storj needs the root grant, from which its own is cut, or a grant "
-                "that it brings: one of the two"
-            )
-        access = Access.parse(root or own or "")
+        access = _given(root, own)
         vault, sealed = _require_fit(access, tenant)
         partner = tenant.partner or self._store.partner
         make_bucket(access, tenant.bucket, partner, self._agent(tenant))
         if own is not None:
             return access.serialize()
         return grants.tenant_grant(access, tenant.bucket, vault, sealed)
+
+    def following_grant(
+        self, tenant: Tenant, former: str, *, root: str | None, own: str | None
+    ) -> str:
+        """See ``Storage``."""
+        if not former:
+            raise NotForTenant(
+                f"the access grant of tenant {tenant.id} is the one in [store] of the "
+                "configuration: put another one there, and restart the service"
+            )
+        access = _given(root, own)
+        vault, sealed = _require_fit(access, tenant)
+        try:
+            with access.open(self._agent(tenant)) as project:
+                project.stat_bucket(tenant.bucket)
+        except BucketNotFound:
+            raise Invalid(
+                f"the access grant is of a project without the bucket {tenant.bucket}, where the "
+                f"files of tenant {tenant.id} are"
+            ) from None
+        if own is not None:
+            return access.serialize()
+        return grants.tenant_grant(
+            access, tenant.bucket, vault, sealed, former=Access.parse(former)
+        )
+
+    def retire(self, tenant: Tenant, given: str, former: str) -> bool:
+        """See ``Storage``."""
+        try:
+            self.revoke(tenant, given, former)
+        except Denied:  # cut from another one
+            return grants.refused(Access.parse(former), self._agent(tenant))
+        return True
 
     def grant_words(self, tenant: Tenant, grant: str) -> str:
         """What a tenant's grant says of itself, "" where there is none.
@@ -149,7 +188,10 @@ class StorjStorage:
             return ""
         access = Access.parse(grant)
         _require_fit(access, tenant)
-        return f"its grant {access.facts.validity(time.time())}"
+        words = f"its grant {access.facts.validity(time.time())}"
+        if access.facts.not_after is not None:
+            words += f" (replace it before: storj-bridge tenant replace-grant {tenant.id})"
+        return words
 
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
@@ -184,6 +226,16 @@ class StorjStorage:
 
     def _agent(self, tenant: Tenant) -> str:
         return agent_of(self._store, tenant.partner)
+
+
+def _given(root: str | None, own: str | None) -> Access:
+    """The grant to make a tenant's of. Raises Invalid, GrantError."""
+    if (root is None) == (own is None):
+        raise Invalid(
+            "a tenant on Storj needs the root grant, from which its own is cut, or a grant "
+            "that it brings: one of the two"
+        )
+    return Access.parse(root or own or "")
 
 
 def _require_fit(access: Access, tenant: Tenant) -> tuple[str, str]:

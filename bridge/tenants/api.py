@@ -94,6 +94,18 @@ class NewTenant:
 
 
 @dataclass(frozen=True, slots=True)
+class NewGrant:
+    """What is shown once, when a tenant's grant was replaced: a ``recovery_grant`` cut from it.
+
+    ``former_works``: the former was not cut from the grant given; only its own ancestor revokes it.
+    """
+
+    tenant: Tenant
+    recovery_grant: str = field(repr=False)
+    former_works: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NewCredential:
     """A credential and its secret, which is shown this once."""
 
@@ -199,6 +211,15 @@ class Administration(Protocol):
 
         On Storj with a grant cut from ``root_grant``, which is not kept, or with ``own_grant``,
         which the tenant brings. Raises AlreadyThere, Invalid.
+        """
+        ...
+
+    def replace_grant(
+        self, tenant_id: str, *, root_grant: str | None = None, own_grant: str | None = None
+    ) -> NewGrant:
+        """Put another grant, which must open the vault, in the place of a tenant's own.
+
+        Raises NoSuchTenant, Invalid, NotForTenant.
         """
         ...
 

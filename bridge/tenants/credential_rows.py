@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -123,6 +123,20 @@ def drop_credentials(transaction: Transaction, tenant: TenantRow) -> None:
     transaction.execute(_DROP_ALL, tenant=tenant.tenant.id)
 
 
+def sealed_grants(transaction: Transaction, tenant_id: str) -> dict[str, bytes]:
+    """The sealed grants of a tenant's credentials, by label."""
+    found = transaction.execute(_ALL, tenant=tenant_id).rows
+    return {row[0]: row[-1] or b"" for row in found}
+
+
+def replace_grants(
+    transaction: Transaction, tenant_id: str, its: Mapping[str, tuple[bytes, bytes]]
+) -> None:
+    """Put other sealed grants in place; ``its``: by label, the one that is and the one that comes."""
+    for label, (old, new) in its.items():
+        transaction.execute(_RESEAL, tenant=tenant_id, name=label, old=old, new=new)
+
+
 def _revocation(tenant: TenantRow, credential: CredentialRow) -> Job | None:
     """What is to do at the satellite; both grants travel with it, since the rows go."""
     if not credential.sealed_grant:
@@ -160,12 +174,20 @@ class CredentialRows:
         status, made, created, expires = found[0]
         return Standing(Status(status), made, created, expires)
 
-    def add(self, row: CredentialRow) -> None:
-        """Raises NoSuchTenant, AlreadyThere, NotForTenant."""
+    def add(self, row: CredentialRow, parent: bytes = b"") -> None:
+        """Add one whose grant was cut from ``parent``, the tenant's, sealed as it was then.
+
+        Raises NoSuchTenant, AlreadyThere, NotForTenant.
+        """
         tenant_id, label = row.credential.tenant.id, row.credential.label
 
         def add(transaction: Transaction) -> None:
-            status = the_tenant(transaction, tenant_id).tenant.status
+            tenant = the_tenant(transaction, tenant_id)
+            status = tenant.tenant.status
+            if tenant.sealed_grant != parent:  # or it would end with that
+                raise NotForTenant(
+                    f"the access grant of tenant {tenant_id} was replaced just now: try again"
+                )
             if status not in (Status.ACTIVE, Status.SUSPENDED):
                 raise NotForTenant(f"tenant {tenant_id} is {status.value}")
             known = transaction.execute(_ALL, tenant=tenant_id).rows

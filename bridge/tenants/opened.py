@@ -103,9 +103,13 @@ class RecordedKeyring:
 
 @dataclass
 class OpenTenant:
-    """One tenant, open. ``used``: when somebody signed in last, by a monotonic clock."""
+    """One tenant, open. ``used``: when somebody signed in last, by a monotonic clock.
+
+    ``sealed_grant``: what it was opened by.
+    """
 
     tenant: Tenant
+    sealed_grant: bytes
     store: ObjectStore
     keyrings: Keyrings
     keys: VaultKeys
@@ -155,8 +159,12 @@ class OpenTenants:
         with self._mutex:
             return iter(list(self._open.values()))
 
-    def tenant(self, tenant_id: str, created: float | None = None) -> OpenTenant:
+    def tenant(
+        self, tenant_id: str, created: float | None = None, sealed_grant: bytes | None = None
+    ) -> OpenTenant:
         """The tenant, open; ``created``: of what it must be, of those that had its name.
+
+        ``sealed_grant``: as the database has just told it, None where that was not asked.
 
         One thread opens it; the others wait for that a moment only, since a store that does not
         answer may take long, and threads are for all tenants. Raises NoSuchTenant, VaultError,
@@ -165,7 +173,7 @@ class OpenTenants:
         with self._mutex:
             opening = self._opening.setdefault(tenant_id, threading.Lock())
             found = self._open.get(tenant_id)
-        if found is None or (created is not None and found.tenant.created != created):
+        if found is None or not self._is_of(found, created, sealed_grant):
             if not opening.acquire(timeout=PATIENCE_TO_OPEN):
                 raise Unavailable("the tenant's store is slow to answer; try again")
             try:
@@ -179,7 +187,7 @@ class OpenTenants:
         row = self._records.tenant(tenant_id)
         with self._mutex:
             found = self._open.get(tenant_id)
-        if found is not None and found.tenant.created == row.tenant.created:
+        if found is not None and self._is_of(found, row.tenant.created, row.sealed_grant):
             return found
         self.drop(tenant_id)
         opened = self._opened(row)
@@ -187,6 +195,22 @@ class OpenTenants:
             self._open[tenant_id] = opened
         self.share_names()
         return opened
+
+    def _is_of(self, opened: OpenTenant, created: float | None, sealed_grant: bytes | None) -> bool:
+        """Whether it is this tenant, by the grant that it has now. Raises CryptoError."""
+        if created is not None and opened.tenant.created != created:
+            return False
+        was = opened.sealed_grant
+        if sealed_grant is None or sealed_grant == was:
+            return True
+        # Another one, or the same sealed under another key.
+        tenant_id = opened.tenant.id
+        if self._sealer.open(TENANT_GRANT, tenant_id, was) != self._sealer.open(
+            TENANT_GRANT, tenant_id, sealed_grant
+        ):
+            return False
+        opened.sealed_grant = sealed_grant
+        return True
 
     @_for_doors
     def tree(self, credential: Credential) -> FileTree:
@@ -197,7 +221,7 @@ class OpenTenants:
         tenant, sealed = found[0].tenant, found[1].sealed_grant
         if tenant.status is not Status.ACTIVE or found[1].credential.created != credential.created:
             raise NoSuchCredential(f"credential {credential.name} was revoked")
-        opened = self.tenant(tenant.id, tenant.created)
+        opened = self.tenant(tenant.id, tenant.created, found[0].sealed_grant)
         opened.usage.quota = tenant.quota  # it may have been changed since
         tree: FileTree = opened.tree
         if sealed:
@@ -250,6 +274,7 @@ class OpenTenants:
             raise
         return OpenTenant(
             tenant,
+            row.sealed_grant,
             store,
             keyrings,
             keys,
@@ -270,7 +295,8 @@ class OpenTenants:
 
         Raises FileError besides what ``tenant`` raises.
         """
-        tree = self.tenant(tenant_id, self._records.tenant(tenant_id).tenant.created).tree
+        row = self._records.tenant(tenant_id)
+        tree = self.tenant(tenant_id, row.tenant.created, row.sealed_grant).tree
         for depth in range(len(path.names)):
             with suppress(AlreadyExists):
                 tree.mkdir(Path(path.names[: depth + 1]))
@@ -278,14 +304,16 @@ class OpenTenants:
     def confirm(self) -> None:
         """Tell each open tenant's keys which keyring is the newest. Raises StateError.
 
-        What fails for one is logged; its keys then ask by themselves.
+        One that was deleted, or whose grant was replaced, is dropped. What fails for one is logged;
+        its keys then ask by themselves.
         """
         asked = self._clock()
-        newest = self._records.keyring_numbers()
+        newest = self._records.confirmed()
         for opened in self:
-            number, created = newest.get(opened.tenant.id, (0, 0.0))
+            number, created, sealed_grant = newest.get(opened.tenant.id, (0, 0.0, b""))
             try:
-                if created != opened.tenant.created:  # deleted, and perhaps another has its name
+                # There may be another of its name.
+                if not self._is_of(opened, created, sealed_grant):
                     self.drop(opened.tenant.id)
                 elif not opened.keys.confirm(number, asked):
                     keyring, _ = opened.keyrings.newest()

@@ -8,7 +8,7 @@ changes something: it shares the transaction with others and cannot take it back
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import bindparam, delete, select, update
@@ -21,6 +21,8 @@ from bridge.tenants.credential_rows import (
     CredentialRows,
     drop_credentials,
     insert_credential,
+    replace_grants,
+    sealed_grants,
 )
 from bridge.tenants.job_rows import DELETE, Job, JobRows, insert_job
 from bridge.tenants.tenant_rows import (
@@ -37,7 +39,7 @@ from bridge.tenants.tenant_rows import (
 from bridge.tenants.token_rows import TokenRows
 
 _ALL = select(*COLUMNS).order_by(tenants.c.id)
-_KEYRINGS = select(tenants.c.id, tenants.c.keyring, tenants.c.created)
+_CONFIRMED = select(tenants.c.id, tenants.c.keyring, tenants.c.created, tenants.c.sealed_grant)
 
 _SET_STATUS = update(tenants).where(THIS_TENANT).values(status=bindparam("new"))
 _SET_QUOTA = update(tenants).where(THIS_TENANT).values(quota=bindparam("new"))
@@ -129,6 +131,38 @@ class Records:
         )
         return answer.changed == 1
 
+    def replace_grant(
+        self,
+        row: TenantRow,
+        sealed: bytes,
+        its: Mapping[str, tuple[bytes, bytes]],
+        last: Sequence[Job],
+    ) -> bool:
+        """Put ``sealed`` in the place of a tenant's grant, other grants in that of its credentials.
+
+        ``its``: by label, the sealed grant that is there and the one that comes. All of it, with
+        the jobs ``last``, or nothing where one of them is not as ``row`` and ``its`` say; returns
+        whether it was done.
+        """
+        tenant = row.tenant
+
+        def replace_all(transaction: Transaction) -> bool:
+            now = find_tenant(transaction, tenant.id)
+            if now is None or now.tenant.created != tenant.created:
+                return False
+            before = {label: old for label, (old, _) in its.items()}
+            if now.sealed_grant != row.sealed_grant or before != sealed_grants(
+                transaction, tenant.id
+            ):
+                return False
+            transaction.execute(_SET_GRANT, tenant=tenant.id, old=row.sealed_grant, new=sealed)
+            replace_grants(transaction, tenant.id, its)
+            for job in last:
+                insert_job(transaction, job)
+            return True
+
+        return self._rows.write(replace_all)
+
     def set_keyring(self, tenant_id: str, old: int, new: int, sealed: bytes) -> bool:
         """Note a newer keyring, if ``old`` is still the number noted; whether it was."""
         answer = self._rows.write(
@@ -136,9 +170,9 @@ class Records:
         )
         return answer.changed == 1
 
-    def keyring_numbers(self) -> dict[str, tuple[int, float]]:
-        """The number of each tenant's newest keyring, and its creation, by the tenant's id."""
-        return {row[0]: (row[1], row[2]) for row in self._rows.ask(_KEYRINGS)}
+    def confirmed(self) -> dict[str, tuple[int, float, bytes]]:
+        """Each tenant's newest keyring's number, creation and sealed grant, by its id."""
+        return {row[0]: (row[1], row[2], row[3] or b"") for row in self._rows.ask(_CONFIRMED)}
 
     def begin_deletion(self, tenant_id: str, last: Callable[[Tenant], Job]) -> None:
         """Mark a tenant as being deleted, forget credentials and tokens, and keep what is to do.

@@ -14,6 +14,7 @@ from bridge.tenants.api import (
     ALL_RIGHTS,
     Credential,
     NewCredential,
+    NewGrant,
     NewTenant,
     NewToken,
     NoSuchTenant,
@@ -27,9 +28,10 @@ from bridge.tenants.api import (
 )
 from bridge.tenants.creation import Creation
 from bridge.tenants.credential_rows import CredentialRow
-from bridge.tenants.job_rows import COPY, PURGE, Job, new_job
-from bridge.tenants.jobs import Jobs
+from bridge.tenants.job_rows import COPY, PURGE, REVOKE, Job, new_job
+from bridge.tenants.jobs import CLAIMED, Jobs
 from bridge.tenants.records import Records
+from bridge.tenants.regranting import Regranting
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
 from bridge.tenants.sign_in import Tokens, digest_of, new_secret, new_token, token_text
 from bridge.tenants.storage import Storage
@@ -69,6 +71,7 @@ class TenantService:
         self._works = Works(self.records, state, storage, keks, gone=self._is_gone, clock=clock)
         self.jobs = Jobs(self.records.jobs, self._works.by_kind, clock)
         self._creation = Creation(self.records, state, storage, keks)
+        self._regranting = Regranting(self.records, state, storage, keks, clock)
         self.state = state
         self._storage = storage
         self.changed = changed
@@ -97,6 +100,18 @@ class TenantService:
         bucket = self._storage.bucket_for(bucket)
         wanted = Tenant(tenant_id, Status.CREATING, bucket, quota, partner, self._clock())
         return self._creation.run(wanted, root_grant=root_grant, own_grant=own_grant)
+
+    def replace_grant(
+        self, tenant_id: str, *, root_grant: str | None = None, own_grant: str | None = None
+    ) -> NewGrant:
+        """See ``Administration``."""
+        new = self._regranting.run(tenant_id, root_grant=root_grant, own_grant=own_grant)
+        self.changed()
+        for job in self.records.jobs.of(tenant_id):
+            # A satellite that does not answer is not asked for each; the service goes on.
+            if job.kind in (COPY, REVOKE) and job.note != CLAIMED and not self.jobs.run(job):
+                break
+        return new
 
     def tenants(self) -> Sequence[Tenant]:
         """See ``Administration``."""
@@ -182,7 +197,9 @@ class TenantService:
         sealed = self.sealer.seal(CREDENTIAL_GRANT, tenant_id, grant)
         if not folder.is_root and row.tenant.status is Status.ACTIVE:
             self.make_folder(tenant_id, folder)
-        self.records.credentials.add(CredentialRow(credential, digest_of(secret), sealed))
+        self.records.credentials.add(
+            CredentialRow(credential, digest_of(secret), sealed), row.sealed_grant
+        )
         self.keep_copy(tenant_id)
         return credential
 

@@ -29,6 +29,19 @@ class Storage(Protocol):
         """
         ...
 
+    def following_grant(
+        self, tenant: Tenant, former: str, *, root: str | None, own: str | None
+    ) -> str:
+        """A grant to put in the place of ``former``, for the same files: as ``tenant_grant``.
+
+        Makes no bucket. Raises Invalid, and NotForTenant where the tenant's grant is not kept here.
+        """
+        ...
+
+    def retire(self, tenant: Tenant, given: str, former: str) -> bool:
+        """Revoke ``former`` if it was cut from ``given``; whether it is worthless now."""
+        ...
+
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
     ) -> str:

@@ -27,6 +27,17 @@ class Storage:
     def tenant_grant(self, tenant: Tenant, *, root: str | None, own: str | None) -> str:
         return own or f"{root}/{tenant.id}/{os.urandom(4).hex()}"
 
+    def following_grant(
+        self, tenant: Tenant, former: str, *, root: str | None, own: str | None
+    ) -> str:
+        return self.tenant_grant(tenant, root=root, own=own)
+
+    def retire(self, tenant: Tenant, given: str, former: str) -> bool:
+        if not former.startswith(f"{given}/"):
+            return False
+        self.revoke(tenant, given, former)
+        return True
+
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
     ) -> str:

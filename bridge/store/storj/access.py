@@ -126,6 +126,18 @@ class Access:
         except control.Failed as failed:
             fail(failed)
 
+    def with_key_of(self, other: Access, place: Place) -> Access:
+        """This grant with the encryption key that ``other`` has for ``place``, a folder, over it.
+
+        It reads there what was written with ``other``. Raises GrantError where one has no key.
+        """
+        prefix = _prefix(place)
+        arguments = (self._owned.pointer, other._owned.pointer, prefix.bucket, prefix.prefix)
+        try:
+            return Access(control.Owned("bridge_access_with_key_of", *arguments))
+        except control.Failed as failed:
+            fail(failed)
+
     def open(self, user_agent: str) -> Project:
         """The grant's project. Nothing is asked of the satellite yet."""
         return Project(self._owned, self.facts, user_agent)

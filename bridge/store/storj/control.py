@@ -141,6 +141,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bridge_access_facts": (StringResult, (_Access,)),
     "uplink_derive_encryption_key": (EncryptionKeyResult, (c_char_p, c_void_p, c_size_t)),
     "uplink_access_override_encryption_key": (_Error, (_Access, c_char_p, c_char_p, _Key)),
+    "bridge_access_with_key_of": (AccessResult, (_Access, _Access, c_char_p, c_char_p)),
     "uplink_config_open_project": (ProjectResult, (ConfigStruct, _Access)),
     "uplink_close_project": (_Error, (_Project,)),
     "uplink_revoke_access": (_Error, (_Project, _Access)),

@@ -24,14 +24,21 @@ _INTERNAL = 0x02
 """What the satellite answers where a grant is revoked twice: its database has a row for it."""
 
 
-def tenant_grant(root: Access, bucket: str, vault_prefix: str, bridge_prefix: str) -> str:
+def tenant_grant(
+    root: Access,
+    bucket: str,
+    vault_prefix: str,
+    bridge_prefix: str,
+    *,
+    former: Access | None = None,
+) -> str:
     """A grant for two folders of ``bucket``, the first under a new encryption key of its own.
 
     Nobody else has that key, the owner of ``root`` neither: who loses this grant loses the vault.
-    What lies under ``bridge_prefix`` can be read with ``root`` too. Takes 64 MiB of memory for a
-    moment. Raises GrantError where ``root`` does not reach so far, or does not encrypt keys: the
-    satellite compares them by the bytes they begin with, so that tenant ``a`` would reach what is
-    ``ab``'s.
+    ``former``: the grant that this one follows, whose key it takes over instead. What lies under
+    ``bridge_prefix`` can be read with ``root`` too. Takes 64 MiB of memory for a moment. Raises
+    GrantError where ``root`` does not reach so far, or does not encrypt keys: the satellite
+    compares them by the bytes they begin with, so that tenant ``a`` would reach what is ``ab``'s.
     """
     if not root.facts.encrypts_keys:
         raise GrantError(
@@ -40,6 +47,8 @@ def tenant_grant(root: Access, bucket: str, vault_prefix: str, bridge_prefix: st
         )
     vault, sealed = Place(bucket, vault_prefix), Place(bucket, bridge_prefix)
     tenant = root.share(ALL, [vault, sealed])
+    if former is not None:
+        return tenant.with_key_of(former, vault).serialize()
     # uplink makes keys from passphrases only.
     key = EncryptionKey(secrets.token_hex(_KEY_BYTES), secrets.token_bytes(_KEY_BYTES))
     tenant.override_encryption_key(bucket, vault_prefix, key)
@@ -67,18 +76,22 @@ def recovery_grant(tenant: Access, bucket: str, vault_prefix: str) -> str:
 def revoke(ancestor: Access, grant: Access, user_agent: str) -> None:
     """Make ``grant``, cut from ``ancestor``, worthless, and all that were cut from it.
 
-    Doing it again does nothing. The satellite goes on taking a grant that it has just seen, for as
-    long as it remembers that: minutes. Raises GrantError; one that names no lasting reason may
-    succeed later.
+    Doing it again does nothing, and nothing is to do where ``ancestor`` is worthless itself: over,
+    or revoked. The satellite goes on taking a grant that it has just seen, for as long as it
+    remembers that: minutes. Raises Denied where ``grant`` was cut from another one, GrantError; one
+    that names no lasting reason may succeed later.
     """
     try:
         ancestor.revoke(grant, user_agent)
+    except Denied:
+        if not refused(ancestor, user_agent):
+            raise
     except GrantError as error:
-        if error.code != _INTERNAL or not _refused(grant, user_agent):
+        if error.code != _INTERNAL or not refused(grant, user_agent):
             raise
 
 
-def _refused(grant: Access, user_agent: str) -> bool:
+def refused(grant: Access, user_agent: str) -> bool:
     """Whether the satellite takes ``grant`` no more."""
     places = grant.facts.places
     with grant.open(user_agent) as project, suppress(GrantError):

@@ -37,6 +37,38 @@ def test_each_tenant_has_a_new_key_for_its_vault_and_the_projects_for_the_rest()
     assert first["photos", ".bridge/t1"] == encryption_keys(plain)["photos", ".bridge/t1"]
 
 
+def test_a_grant_that_follows_another_takes_its_key_over_the_vault_and_nothing_else() -> None:
+    former = Access.parse(_tenant())
+    theirs = encryption_keys(former.serialize())
+    key = theirs["photos", "t1"]
+    roots = (grant(), former.share(ALL, None).serialize(), grant(encryption=field(1, b"k" * 32)))
+    for number, root in enumerate(roots):
+        text = tenant_grant(Access.parse(root), "photos", "t1/", ".bridge/t1/", former=former)
+        facts = Access.parse(text).facts
+        assert (facts.places, facts.permission) == ((VAULT, SEALED), ALL)
+        assert set(encryption_keys(text)) == {("photos", "t1"), ("photos", ".bridge/t1")}
+        assert encryption_keys(text)["photos", "t1"] == key
+        sealed = encryption_keys(text)["photos", ".bridge/t1"]
+        assert (sealed == theirs["photos", ".bridge/t1"]) == (number < 2)  # the root's own key
+        cut = credential_grant(Access.parse(text), [VAULT], READ)
+        assert encryption_keys(cut) == {("photos", "t1"): key}
+
+
+def test_a_key_is_taken_only_from_who_has_one_for_the_place() -> None:
+    root = Access.parse(grant())
+    other = root.share(ALL, [Place("photos", "t2/")])
+    with pytest.raises(GrantError):
+        root.with_key_of(other, VAULT)
+    for wrong in (
+        Place("photos"),
+        Place("photos", "t1"),
+        Place("photos", "t\0/"),
+        Place("", "t1/"),
+    ):
+        with pytest.raises(GrantError):
+            root.with_key_of(root, wrong)
+
+
 def test_a_root_that_does_not_reach_so_far_cuts_no_tenant() -> None:
     for place in (Place("photos", "t1/"), Place("albums")):
         root = Access.parse(grant()).share(ALL, [place])

@@ -5,9 +5,13 @@ import "C"
 
 import (
 	"errors"
+	"strings"
 	"time"
 	"unsafe"
 
+	"storj.io/common/encryption"
+	"storj.io/common/grant"
+	"storj.io/common/paths"
 	"storj.io/uplink"
 )
 
@@ -112,6 +116,63 @@ func uplink_access_override_encryption_key(
 		return newError(invalidArgument("a project is open with this grant: its keys stay as they are"))
 	}
 	return newError(asArgument(acc.OverrideEncryptionKey(C.GoString(bucket), C.GoString(prefix), taken.EncryptionKey)))
+}
+
+// bridge_access_with_key_of returns a grant as it is, but with the key that another one has for a
+// prefix put over that prefix. The prefix ends with a slash. Nothing is sent.
+//
+//export bridge_access_with_key_of
+func bridge_access_with_key_of(
+	access, other *C.UplinkAccess, bucket, prefix *C.uplink_const_char,
+) (result C.UplinkAccessResult) {
+	defer guard(&result.error)
+	into, err := heldParts(access)
+	from, invalid := heldParts(other)
+	if err = errors.Join(err, invalid); err != nil {
+		return newAccessResult(nil, err)
+	}
+	if err = takeKey(into, from, C.GoString(bucket), C.GoString(prefix)); err != nil {
+		return newAccessResult(nil, asArgument(err))
+	}
+	text, err := into.Serialize()
+	if err != nil {
+		return newAccessResult(nil, err)
+	}
+	return newAccessResult(parseAccess(text))
+}
+
+// heldParts returns a copy of what the grant consists of that pointer stands for: uplink keeps the
+// parts to itself.
+func heldParts(pointer *C.UplinkAccess) (*grant.Access, error) {
+	acc, err := heldAccess(pointer)
+	if err != nil {
+		return nil, err
+	}
+	acc.RLock()
+	defer acc.RUnlock()
+	text, err := acc.Serialize()
+	if err != nil {
+		return nil, err
+	}
+	return grant.ParseAccess(text)
+}
+
+// takeKey is uplink's OverrideEncryptionKey with the key that another grant has there.
+func takeKey(to, from *grant.Access, bucket, prefix string) error {
+	folder, slash := strings.CutSuffix(prefix, "/")
+	if !slash {
+		return invalidArgument("a prefix without a slash at its end")
+	}
+	path := paths.NewUnencrypted(folder)
+	key, err := encryption.DerivePathKey(bucket, path, from.EncAccess.Store)
+	if err != nil {
+		return err
+	}
+	encrypted, err := encryption.EncryptPathWithStoreCipher(bucket, path, to.EncAccess.Store)
+	if err != nil {
+		return err
+	}
+	return to.EncAccess.Store.Add(bucket, path, encrypted, *key)
 }
 
 // uplink_free_encryption_key_result frees a result and the key in it.
