@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bridge.cli.identity import identity_file
 from tests.cli.service import Configured, ask, authorization
 from tests.recovery.document import Person, commands
 from tests.tools import require_tool
@@ -15,11 +16,13 @@ def test_the_files_of_a_service_come_back_without_it(tmp_path: Path) -> None:
     with configured.service() as process:
         headers = authorization("main", configured.secret)
         assert ask(f"{process.ready['webdav_url']}plan", "PUT", headers, b"at dawn")[0] == 201
-    person = Person(tmp_path / "person", configured.identity)
+    kept = identity_file(configured.identity, configured.fingerprint)
+    person = Person(tmp_path / "person", kept)
     tenant = configured.folder / "store" / "objects" / "main.d"
     (command,) = commands("From a local store")
     ended = person.run(command, **{"STORE/objects/TENANT.d": str(tenant)})
     assert (ended.code, ended.errors) == (0, "")
+    assert f"vault fingerprint {configured.fingerprint}, as noted" in ended.output
     assert (person.folder / "recovered" / "plan").read_bytes() == b"at dawn"
     *_, by_hand = commands("One file by hand")
     (body,) = tenant.glob("d.d/**/*.o")

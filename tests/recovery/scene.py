@@ -68,6 +68,7 @@ class Scene:
     """A vault and a client at its door. ``identity``: the recovery identity."""
 
     store: ObjectStore
+    keyrings: Keyrings
     tree: VaultTree
     identity: str
     client: Client
@@ -137,7 +138,7 @@ def served(store: ObjectStore, folder: Path, *, standalone: int = STANDALONE) ->
         )
         tree = VaultTree(vault)
         server = stack.enter_context(running(tree, state.locks(TENANT)))
-        yield Scene(store, tree, identity, server.client())
+        yield Scene(store, keyrings, tree, identity, server.client())
 
 
 def write_all(scene: Scene) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge.cli.identity import identity_file
 from bridge.tenants.keks import new_kek
 from tests.cli.service import ask, authorization
 from tests.network.client import Network
@@ -58,9 +59,11 @@ def test_the_files_of_a_tenant_on_storj_come_back_with_what_it_was_given(
     exported = told("export", "--tenant", "acme", str(tmp_path / "exported"))
     assert exported["complete"]
     assert (tmp_path / "exported" / "folder" / "plan").read_bytes() == b"at dawn"
-    person = Person(tmp_path / "person", made["recovery_identity"], uplink_cli)
+    kept = identity_file(made["recovery_identity"], made["fingerprint"])
+    person = Person(tmp_path / "person", kept, uplink_cli)
     (person.folder / "grant.txt").write_text(made["recovery_grant"])
     steps = "\n".join(commands("From Storj"))
     ended = person.run(steps, BUCKET=bucket, TENANT="acme")
     assert (ended.code, ended.errors) == (0, "")
+    assert f"vault fingerprint {exported['fingerprint']}, as noted" in ended.output
     assert (person.folder / "recovered" / "folder" / "plan").read_bytes() == b"at dawn"
