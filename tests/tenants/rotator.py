@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ MARGINS = Margins(taken=PATIENCE + 0.3, settled=PATIENCE + LEASE)
 """As the real ones, for these."""
 
 QUIET = 2.0
+
+PASS_PAUSE = 0.2
+"""Seconds from one reading of everything to the next."""
 
 OTHER_ROTATES = 3
 """Exit code of a rotation that was refused."""
@@ -75,6 +79,7 @@ def read_all(folder: Path) -> int:
         while not select.select([sys.stdin], [], [], 0)[0]:
             files += _read_below(found.tree, TreePath())
             numbers.add(found.vault.keys.number)
+            time.sleep(PASS_PAUSE)
     print(files, *sorted(numbers), flush=True)
     return 0
 
