@@ -38,15 +38,20 @@ class Nothing(Input):
     """The query of a request that takes none."""
 
 
-class TenantToMake(Input):
-    """A tenant to create. A grant is used to make the tenant's own, and is not kept."""
+class GrantToUse(Input):
+    """The root grant, from which a tenant's is cut and which is not kept, or one that it brings."""
+
+    root_grant: SecretStr | None = Field(default=None, min_length=1, max_length=16_384)
+    own_grant: SecretStr | None = Field(default=None, min_length=1, max_length=16_384)
+
+
+class TenantToMake(GrantToUse):
+    """A tenant to create."""
 
     id: TenantId
     bucket: Bucket | None = None
     quota: Quota | None = Field(default=None, description="bytes of content; null: no limit")
     partner: Partner = Field(default="", description="whom Storj credits; empty: as configured")
-    root_grant: SecretStr | None = Field(default=None, min_length=1, max_length=16_384)
-    own_grant: SecretStr | None = Field(default=None, min_length=1, max_length=16_384)
 
 
 class QuotaToSet(Input):
@@ -149,6 +154,17 @@ class TenantMade(Output):
     recovery_identity: str
     fingerprint: str = Field(description="of the vault, to be kept beside the identity; no secret")
     recovery_grant: str = Field(description="empty where the files are not on Storj")
+
+
+class GrantReplaced(Output):
+    """A tenant that has another grant, and a recovery grant cut from it, which is shown this once.
+
+    ``former_works``: the grant that it had was not cut from the one given, and was not revoked.
+    """
+
+    tenant: TenantOutput
+    recovery_grant: str
+    former_works: bool
 
 
 class CredentialOutput(Output):

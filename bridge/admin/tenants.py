@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bridge.admin.asked import Answer, Asked, answer, made
 from bridge.admin.models import (
+    GrantReplaced,
+    GrantToUse,
     Nothing,
     Purge,
     QuotaToSet,
@@ -19,14 +21,14 @@ from bridge.tenants.api import Administration, NoSuchTenant
 
 def create(administration: Administration, _asked: Asked, sent: TenantToMake) -> Answer:
     """Make a tenant; what opens its vault without the bridge is in this answer only."""
-    root, own = sent.root_grant, sent.own_grant
+    root, own = _grants(sent)
     new = administration.create_tenant(
         sent.id,
         bucket=sent.bucket,
         quota=sent.quota,
         partner=sent.partner,
-        root_grant=None if root is None else root.get_secret_value(),
-        own_grant=None if own is None else own.get_secret_value(),
+        root_grant=root,
+        own_grant=own,
     )
     shown = TenantMade(
         tenant=TenantOutput.of(new.tenant),
@@ -35,6 +37,18 @@ def create(administration: Administration, _asked: Asked, sent: TenantToMake) ->
         recovery_grant=new.recovery_grant,
     )
     return made(shown, f"/tenants/{new.tenant.id}", new.tenant.id)
+
+
+def replace_grant(administration: Administration, asked: Asked, sent: GrantToUse) -> Answer:
+    """Replace a tenant's grant; the recovery grant cut from the new one is in this answer only."""
+    root, own = _grants(sent)
+    new = administration.replace_grant(asked.tenant, root_grant=root, own_grant=own)
+    shown = GrantReplaced(
+        tenant=TenantOutput.of(new.tenant),
+        recovery_grant=new.recovery_grant,
+        former_works=new.former_works,
+    )
+    return answer(shown)
 
 
 def every(administration: Administration, _asked: Asked, _sent: Nothing) -> Answer:
@@ -73,3 +87,12 @@ def delete(administration: Administration, asked: Asked, sent: Purge) -> Answer:
     except NoSuchTenant:
         return Answer(204)
     return Answer(202)
+
+
+def _grants(sent: GrantToUse) -> tuple[str | None, str | None]:
+    """The root grant and the tenant's own, of which one is there."""
+    root, own = sent.root_grant, sent.own_grant
+    return (
+        None if root is None else root.get_secret_value(),
+        None if own is None else own.get_secret_value(),
+    )

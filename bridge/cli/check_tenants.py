@@ -38,19 +38,19 @@ TENANT_SECONDS = 10.0
 ALL_SECONDS = 120.0
 """Longest all of them are asked."""
 
-_ELSEWHERE = "its files can still be read with another grant: docs/recovery.md says how"
+_ANOTHER = "give it another grant: storj-bridge tenant replace-grant"
 
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (UnknownKey, "put that key back into the key file, below the first"),
     (CryptoError, "put the database back from a backup, or make it anew by storj-bridge recover"),
-    (Invalid, _ELSEWHERE),
+    (Invalid, _ANOTHER),
     (NoSuchTenant, "it was deleted just now"),
     (NotForTenant, "declare it by [tenant] again, whose grant it had"),
-    (Forbidden, f"was its grant revoked, or its bucket removed? {_ELSEWHERE}"),
+    (Forbidden, f"was its grant revoked, or its bucket removed? If its grant was, {_ANOTHER}"),
     (NotFound, "was its bucket removed?"),
     (Damaged, "put it back from a backup"),
     (StoreError, "look whether the store can be reached from here, and check again"),
-    (GrantError, _ELSEWHERE),
+    (GrantError, _ANOTHER),
     (VaultError, "put what is missing there below .bridge/ in the store back from a backup"),
 )
 """What to do about an error, by the first kind that it is; the others' messages say it."""

@@ -22,6 +22,16 @@ from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.tenants.api import Administration, Status, Tenant, Used
 
+root_grant_option = grant_option(
+    "--root-grant-file",
+    "root",
+    "The operator's access grant, from which the tenant's is cut; - is standard input. It is not "
+    "kept.",
+)
+own_grant_option = grant_option(
+    "--own-grant-file", "own", "An access grant that the tenant brings, instead; kept, sealed."
+)
+
 
 @click.group()
 def tenant() -> None:
@@ -34,15 +44,8 @@ def tenant() -> None:
 @click.option("--bucket", help="The bucket on Storj, made if it is missing (the configured one).")
 @click.option("--quota", type=Size(), help="Most bytes of content: 500GB, 2TiB.")
 @click.option("--partner", default="", help="Whom Storj credits: product or product/version.")
-@grant_option(
-    "--root-grant-file",
-    "root",
-    "The operator's access grant, from which the tenant's is cut; - is standard input. It is not "
-    "kept.",
-)
-@grant_option(
-    "--own-grant-file", "own", "An access grant that the tenant brings, instead; kept, sealed."
-)
+@root_grant_option
+@own_grant_option
 @json_option
 def create(
     file: Path,
@@ -87,6 +90,42 @@ def create(
         "They open all its files without this program: docs/recovery.md says how.",
         f"Next: storj-bridge credential create --config {file} {tenant_id}",
     ]
+    say(facts, "\n".join(words), as_json=as_json)
+
+
+@tenant.command("replace-grant")
+@config_option
+@tenant_argument
+@root_grant_option
+@own_grant_option
+@json_option
+def replace_grant(
+    file: Path, tenant_id: str, *, root: IO[str] | None, own: IO[str] | None, as_json: bool
+) -> None:
+    """Give a tenant another access grant, while its files are used.
+
+    The recovery grant, cut from the new one, is shown this once: give it to the tenant. The
+    recovery identity stays as it is.
+    """
+    with in_words(as_json=as_json), open_administration(load(file), seals=True) as administration:
+        new = administration.replace_grant(
+            tenant_id, root_grant=read_grant(root), own_grant=read_grant(own)
+        )
+        left = [f"{job.kind}: {job.note}" for job in administration.jobs_left(tenant_id)]
+    words = [f"Tenant {tenant_id} has another access grant, and so have its credentials."]
+    if new.former_works:
+        words.append(
+            "The one that it had was not cut from the one you gave, and still opens its files: "
+            "revoke it where it was made."
+        )
+    if left:
+        words.append(f"The service goes on with {len(left)} things left to do ({left[0]}).")
+    words += ["Recovery grant, shown this once; keep it as grant.txt:", "", new.recovery_grant]
+    facts = _facts(new.tenant) | {
+        "recovery_grant": new.recovery_grant,
+        "former_works": new.former_works,
+        "left": left,
+    }
     say(facts, "\n".join(words), as_json=as_json)
 
 

@@ -217,10 +217,7 @@ class Administration(Protocol):
     def replace_grant(
         self, tenant_id: str, *, root_grant: str | None = None, own_grant: str | None = None
     ) -> NewGrant:
-        """Put another grant, which must open the vault, in the place of a tenant's own.
-
-        Raises NoSuchTenant, Invalid, NotForTenant.
-        """
+        """Give it another grant, which opens its vault. Raises Invalid, and as ``suspend``."""
         ...
 
     def tenants(self) -> Sequence[Tenant]:

@@ -132,7 +132,7 @@ def sealed_grants(transaction: Transaction, tenant_id: str) -> dict[str, bytes]:
 def replace_grants(
     transaction: Transaction, tenant_id: str, its: Mapping[str, tuple[bytes, bytes]]
 ) -> None:
-    """Put other sealed grants in place; ``its``: by label, the one that is and the one that comes."""
+    """Put others in place; ``its``: by label, the sealed grant that is and the one that comes."""
     for label, (old, new) in its.items():
         transaction.execute(_RESEAL, tenant=tenant_id, name=label, old=old, new=new)
 

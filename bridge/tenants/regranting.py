@@ -74,7 +74,8 @@ class Regranting:
             else:
                 raise NotForTenant(f"credentials of tenant {tenant_id} change now: run it again")
             recovery = self._storage.recovery_grant(row.tenant, grant)
-            return NewGrant(row.tenant, recovery, former_works=not over and grant != former)
+            works = not over and not self._storage.are_one(grant, former)
+            return NewGrant(row.tenant, recovery, former_works=works)
 
     def _require_its_vault(self, row: TenantRow, grant: str) -> None:
         """Raise Invalid for a grant that does not open this very vault.

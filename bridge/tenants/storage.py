@@ -42,6 +42,10 @@ class Storage(Protocol):
         """Revoke ``former`` if it was cut from ``given``; whether it is worthless now."""
         ...
 
+    def are_one(self, grant: str, other: str) -> bool:
+        """Whether two texts are the same grant."""
+        ...
+
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
     ) -> str:

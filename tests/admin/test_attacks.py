@@ -22,6 +22,7 @@ OWN, OTHER, MISSING = "acme", "other", "nobody"
 BODIES: dict[str, object] = {
     "createTenant": {"id": "new"},
     "setQuota": {"quota": 1},
+    "replaceGrant": {"root_grant": "grant-root"},
     "createCredential": {"label": "new"},
     "createToken": {"label": "new"},
 }

@@ -65,6 +65,23 @@ def test_a_tenant_is_suspended_resumed_and_limited(server: Running) -> None:
     assert ask.json("PUT", "/tenants/acme/quota", {"quota": None})["quota"] is None
 
 
+def test_a_tenants_grant_is_replaced(server: Running) -> None:
+    ask = server.operator
+    made = ask.json("POST", "/tenants", {"id": "acme", "root_grant": "grant-root"}, 201)
+    ask.json("POST", "/tenants/acme/credentials", {"label": "laptop"}, 201)
+    replaced = ask.json("PUT", "/tenants/acme/grant", {"root_grant": "grant-root"})
+    assert replaced["tenant"] == made["tenant"]
+    assert replaced["recovery_grant"] not in ("", made["recovery_grant"])
+    assert not replaced["former_works"]
+    assert ask.json("PUT", "/tenants/acme/grant", {"own_grant": "grant-own"})["former_works"]
+    wrong = [{"root_grant": "wrong"}, {"root_grant": "grant-root", "own_grant": "grant-own"}]
+    for body in wrong:
+        assert ask("PUT", "/tenants/acme/grant", body).status == 422
+    assert ask("PUT", "/tenants/acme/grant", {"grant": "grant-root"}).status == 400
+    assert ask("PUT", "/tenants/nobody/grant", {"root_grant": "grant-root"}).status == 404
+    assert server.bound("acme")("PUT", "/tenants/acme/grant", {}).status == 403
+
+
 def test_credentials_are_made_listed_and_revoked(server: Running) -> None:
     ask = server.operator
     ask.json("POST", "/tenants", {"id": "acme"}, 201)

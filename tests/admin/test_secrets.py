@@ -48,20 +48,23 @@ def test_no_log_and_no_later_answer_holds_what_was_shown_once(
 ) -> None:
     ask = server.operator
     root, own = f"grant-root-{GRANT}", f"grant-own-{GRANT}"
+    another = f"grant-another-{GRANT}"
     made = [
         ask.json("POST", "/tenants", {"id": "acme", "root_grant": root}, 201),
         ask.json("POST", "/tenants", {"id": "other", "own_grant": own}, 201),
         ask.json("POST", "/tenants/acme/credentials", {}, 201),
         ask.json("POST", "/tokens", {"label": "cloud", "tenant": "acme"}, 201),
+        ask.json("PUT", "/tenants/acme/grant", {"root_grant": another}),
     ]
     secrets = [
         ask.text or "",
-        *(root, own),
+        *(root, own, another),
         made[0]["recovery_identity"],
         made[0]["recovery_grant"],
         made[1]["recovery_identity"],
         made[2]["secret"],
         made[3]["text"],
+        made[4]["recovery_grant"],
     ]
     assert all(len(secret) > 20 for secret in secrets)
     later = [
@@ -72,6 +75,8 @@ def test_no_log_and_no_later_answer_holds_what_was_shown_once(
             ("GET", "/tenants/acme/credentials", None),
             ("GET", "/tokens", None),
             ("POST", "/tenants", {"id": "acme", "root_grant": root}),
+            ("PUT", "/tenants/acme/grant", {"root_grant": another, "own_grant": own}),
+            ("PUT", "/tenants/nobody/grant", {"root_grant": another}),
             ("POST", "/tenants/acme/credentials", {}),
             ("DELETE", f"/tenants/acme/credentials/{made[2]['secret']}", None),
             ("DELETE", f"/tokens/{made[3]['text']}", None),

@@ -38,6 +38,9 @@ class Storage:
         self.revoke(tenant, given, former)
         return True
 
+    def are_one(self, grant: str, other: str) -> bool:
+        return grant == other
+
     def credential_grant(
         self, tenant: Tenant, grant: str, rights: Right, expires: float | None
     ) -> str:

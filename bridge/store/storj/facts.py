@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 PERMISSIONS = ("download", "upload", "list", "delete")
@@ -62,7 +62,8 @@ class Facts:
 
     Times are Unix seconds, ``max_object_ttl`` is in seconds; None is no limit. ``places`` is
     None for every bucket of the project; an empty one reaches nothing. ``encrypts_keys``: Storj
-    sees no object's key anywhere it reaches.
+    sees no object's key anywhere it reaches. ``key_id``: a hash of its API key, in hex; the text of
+    a grant differs from time to time.
     """
 
     satellite_id: str
@@ -73,6 +74,7 @@ class Facts:
     max_object_ttl: float | None
     places: tuple[Place, ...] | None
     encrypts_keys: bool = True
+    key_id: str = field(default="", compare=False)
 
     @classmethod
     def read(cls, text: str) -> Facts:
@@ -87,6 +89,7 @@ class Facts:
             not_after=said["not_after"],
             max_object_ttl=said["max_object_ttl"],
             encrypts_keys=said["encrypts_keys"],
+            key_id=said["key_id"],
             places=None
             if places is None
             else tuple(Place(place["bucket"], place["prefix"]) for place in places),

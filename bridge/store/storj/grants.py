@@ -92,9 +92,13 @@ def revoke(ancestor: Access, grant: Access, user_agent: str) -> None:
 
 
 def refused(grant: Access, user_agent: str) -> bool:
-    """Whether the satellite takes ``grant`` no more."""
-    places = grant.facts.places
-    with grant.open(user_agent) as project, suppress(GrantError):
+    """Whether the satellite takes ``grant`` no more. Raises GrantError.
+
+    It is asked with one cut from it just now: of ``grant`` itself it may remember that it was good.
+    """
+    cut = grant.share(ALL, None)
+    places = cut.facts.places
+    with cut.open(user_agent) as project, suppress(GrantError):
         try:
             if places:
                 project.stat_bucket(places[0].bucket)

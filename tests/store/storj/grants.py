@@ -116,6 +116,13 @@ def at(address: str, text: str) -> str:
     return base58check(message)
 
 
+def with_another_passphrase(text: str) -> str:
+    """The same grant with a key for all it reaches that its own passphrase does not give."""
+    parts = dict(_fields(_message(text)))
+    message = field(1, parts[1]) + field(2, parts[2])
+    return base58check(message + field(3, field(1, ENCRYPTION_KEY) + field(3, AES_GCM)))
+
+
 def encryption_keys(text: str) -> dict[tuple[str, str], bytes]:
     """The keys in a grant by bucket and path; the one of the whole project by empty ones."""
     (encryption,) = (value for field, value in _fields(_message(text)) if field == 3)

@@ -114,6 +114,15 @@ def test_a_credential_has_no_more_than_its_tenant() -> None:
         credential_grant(tenant, [VAULT], Permission())
 
 
+def test_a_grant_is_known_again_by_its_api_key_whatever_its_text() -> None:
+    tenant = Access.parse(_tenant())
+    again = [Access.parse(tenant.serialize()).facts.key_id for _ in range(5)]
+    assert set(again) == {tenant.facts.key_id}
+    others = {Access.parse(recovery_grant(tenant, "photos", "t1/")).facts.key_id for _ in range(5)}
+    assert len(others | set(again)) == 6
+    assert tenant.facts.key_id not in tenant.serialize()
+
+
 def test_a_recovery_grant_reads_the_vault_and_nothing_else_for_ever() -> None:
     facts = Access.parse(recovery_grant(Access.parse(_tenant()), "photos", "t1/")).facts
     assert (facts.permission, facts.places, facts.not_after) == (READ, (VAULT,), None)

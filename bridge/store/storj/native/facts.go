@@ -5,6 +5,8 @@ import "C"
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -40,6 +42,9 @@ type facts struct {
 
 	// Whether objects' keys are encrypted everywhere it reaches.
 	EncryptsKeys bool `json:"encrypts_keys"`
+
+	// A hash of the API key, by which to know it again: a grant has many texts.
+	KeyID string `json:"key_id"`
 }
 
 // place is a bucket, or a folder in one.
@@ -67,7 +72,10 @@ func describe(acc *uplink.Access) (described facts, err error) {
 		SatelliteID: satellite.ID.String(), SatelliteAddress: satellite.Address,
 		Download: true, Upload: true, List: true, Delete: true,
 	}
-	key, err := macaroon.ParseMacaroon(opened.APIKey.SerializeRaw())
+	raw := opened.APIKey.SerializeRaw()
+	digest := sha256.Sum256(raw)
+	described.KeyID = hex.EncodeToString(digest[:])
+	key, err := macaroon.ParseMacaroon(raw)
 	if err != nil {
 		return described, err
 	}
