@@ -297,7 +297,7 @@ def test_tenants_alone_are_checked_and_make_a_service_ready(
         assert wait_until(lambda: not configured.check()["tenant brief"][0])
         found = configured.check()
         assert "the access grant expired on 20" in found["tenant brief"][1]
-        assert "docs/recovery.md" in found["tenant brief"][1]
+        assert "storj-bridge tenant replace-grant" in found["tenant brief"][1]
         words = "its store answers, its keyring opens, its grant does not expire"
         assert found["tenant acme"] == found["tenant zeta"] == (True, words)
         assert wait_until(lambda: ready() == (200, "ok"))
@@ -308,3 +308,50 @@ def test_tenants_alone_are_checked_and_make_a_service_ready(
         assert "look whether the store can be reached from here" in found["tenant acme"][1]
         network.restore()
         assert wait_until(lambda: ready() == (200, "ok"))
+
+
+def test_a_tenants_grant_is_replaced_while_its_files_are_served(
+    configured: Configured, storj_project: Project
+) -> None:
+    configured.write(storj_project.grant)
+    config = configured.file.read_text().replace('[tenant]\nsecret_file = "secret"\n', "")
+    configured.file.write_text(config.replace('grant_file = "grant"\n', ""))
+    (configured.folder / "kek").write_text(new_kek())
+    whole = Access.parse(storj_project.grant)
+    limited = whole.share(ALL, None, not_after=time.time() + 3600).serialize()
+    (configured.folder / "limited").write_text(limited)
+
+    def told(*words: str, code: int = 0) -> dict[str, object]:
+        done = run_bridge(*words[:2], "--config", str(configured.file), *words[2:], "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        for secret in (limited, storj_project.grant):
+            assert secret not in done.stdout + done.stderr
+        answer: dict[str, object] = json.loads(done.stdout)
+        return answer
+
+    made = told(
+        *("tenant", "create", "acme", "--root-grant-file", str(configured.folder / "limited"))
+    )
+    secret = str(told("credential", "create", "acme")["secret"])
+    headers = authorization("acme", secret)
+    arguments = ["serve", "--config", str(configured.file), "--json"]
+    with BridgeProcess(arguments, configured.folder / "log") as process:
+        url = process.ready["webdav_url"]
+        content = b"kept through it " * 10_000
+        assert ask(f"{url}a", "PUT", headers, content)[0] == 201
+        words = configured.check()["tenant acme"][1]
+        assert "its grant valid until 20" in words
+        assert "storj-bridge tenant replace-grant acme" in words
+        refused = told("tenant", "replace-grant", "acme", code=7)
+        assert "one of the two" in str(refused)
+        root = ("--root-grant-file", str(configured.folder / "grant"))
+        assert "nobody" in str(told("tenant", "replace-grant", "nobody", *root, code=6))
+        replaced = told("tenant", "replace-grant", "acme", *root)
+        assert (replaced["former_works"], replaced["left"]) == (False, [])
+        assert replaced["recovery_grant"] not in ("", made["recovery_grant"])
+        assert ask(f"{url}a", headers=headers)[2] == content
+        assert ask(f"{url}b", "PUT", headers, content)[0] == 201
+        assert "its grant does not expire" in configured.check()["tenant acme"][1]
+    with BridgeProcess(arguments, configured.folder / "log") as process:
+        assert ask(f"{process.ready['webdav_url']}b", headers=headers)[2] == content
+    assert storj_project.grant not in (configured.folder / "log").read_text()

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import main
 from bridge.tenants.keks import new_kek
+from tests import secrecy
 from tests.cli.service import Configured, ask, authorization
 from tests.processes import BridgeProcess
 
@@ -47,6 +48,7 @@ def told(configured: Configured, *words: str) -> dict[str, Any]:
     done = command(configured, *words, "--json")
     assert done.exit_code == 0, done.output
     found: dict[str, Any] = json.loads(done.stdout)
+    secrecy.note_told(found)
     return found
 
 
@@ -107,6 +109,16 @@ def test_a_tenant_is_made_used_suspended_and_deleted(
     left = [path.name for path in (configured.folder / "store").rglob("*acme*")]
     assert left == []
     assert status(service, mine, verb="PROPFIND") == 207
+
+
+def test_a_tenant_that_has_no_grant_gets_none(configured: Configured) -> None:
+    told(configured, "tenant", "create", "acme")
+    for name, words in (("acme", "only tenants on Storj"), ("main", "only tenants on Storj")):
+        arguments = ("tenant", "replace-grant", name, "--own-grant-file", "-")
+        refused = command(configured, *arguments, stdin="12abc")
+        assert refused.exit_code == 7
+        assert words in refused.stderr
+    assert command(configured, "tenant", "replace-grant", "acme", "12abc").exit_code == 2
 
 
 def test_a_credential_does_what_it_may_in_its_folder(
