@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import secrecy
 from tests.files.vault import OpenNew, storj_vault
 from tests.network import building
 from tests.network.client import Network
@@ -57,6 +58,7 @@ def postgresql() -> Iterator[PostgreSQL]:
     """One PostgreSQL for all tests of the session that do it no harm, each in ``new_schema``."""
     with running_postgresql() as server:
         yield server
+        secrecy.look_at_postgresql(server.url)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

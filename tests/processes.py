@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
+from tests import secrecy
+
 START_LIMIT = 60.0
 """Seconds until a started bridge must have said that it accepts requests."""
 
@@ -100,6 +102,7 @@ class BridgeProcess:
         self._output = line
         if self._json_first:
             self.ready = json.loads(line.splitlines()[0])
+            secrecy.note_told(self.ready)
 
     def stop(self) -> int:
         """Ask it to end (SIGTERM), wait for it, and return its exit code."""
@@ -149,6 +152,7 @@ class BridgeProcess:
         finally:
             if self._process.stdout is not None:
                 self._process.stdout.close()
+        secrecy.look_beside(self.log)
         return code
 
     def __enter__(self) -> Self:

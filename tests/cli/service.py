@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import socket
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from click.testing import CliRunner
 
 from bridge.cli import main
+from tests import secrecy
 from tests.processes import BridgeProcess
 
 
@@ -57,8 +57,7 @@ class Configured:
 
 def authorization(username: str, secret: str) -> dict[str, str]:
     """The header that signs in."""
-    token = base64.b64encode(f"{username}:{secret}".encode()).decode()
-    return {"Authorization": f"Basic {token}"}
+    return {"Authorization": f"Basic {secrecy.note_sign_in(username, secret)}"}
 
 
 def ask(
@@ -81,7 +80,10 @@ def ask(
         connection.request(method, parts.path or "/", body=body, headers=dict(headers or {}))
         answer = connection.getresponse()
         names = {name.lower(): value for name, value in answer.getheaders()}
-        return answer.status, names, answer.read()
+        content = answer.read()
+        if answer.status >= 400:
+            secrecy.require_none(f"an answer to {method}", content)
+        return answer.status, names, content
     finally:
         connection.close()
 

@@ -17,6 +17,8 @@ from xml.etree import ElementTree as ET
 
 from defusedxml.ElementTree import fromstring
 
+from tests import secrecy
+
 Body = bytes | IO[bytes] | Iterable[bytes] | None
 
 
@@ -67,6 +69,8 @@ class Dav:
             response = connection.getresponse()
             content = response.read()
             names = {name.lower(): value for name, value in response.getheaders()}
+            if response.status >= 400:
+                secrecy.require_none(f"an answer to {method}", content)
             return Answer(response.status, names, content)
         finally:
             connection.close()

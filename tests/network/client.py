@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any, Self
 
+from tests import secrecy
 from tests.network import building
 from tests.network.errors import NetworkError
 from tests.network.values import BucketState, Project, ProxyState, Requests, Transferred
@@ -100,7 +101,9 @@ class Network:
 
     def new_project(self) -> Project:
         """A fresh project with an API key and a grant for everything in it."""
-        return Project(**self._ask("project"))
+        made = Project(**self._ask("project"))
+        secrecy.note("an access grant", made.grant)
+        return made
 
     def new_bucket_name(self) -> str:
         """A name that no other test of this network gets; the bucket is not made."""
