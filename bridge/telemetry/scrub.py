@@ -41,6 +41,7 @@ OPEN_FIELDS = frozenset(
         "action",
         "address",
         "certificate",
+        "chore",
         "client",
         "code",
         "component",

@@ -37,6 +37,10 @@ CARRIED = {
 """For what purpose each part was sealed that a job of this kind carries."""
 
 
+CLAIMED = "it is being done"
+"""The note of a job that somebody does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Something to be done until it succeeds. ``due``: Unix seconds before which it rests.
@@ -90,6 +94,9 @@ _RESEAL = (
     update(jobs).where(_THIS, jobs.c.sealed == bindparam("old")).values(sealed=bindparam("new"))
 )
 _DROP = delete(jobs).where(_THIS)
+_DROP_WAITING = delete(jobs).where(
+    jobs.c.tenant == bindparam("its"), jobs.c.kind == bindparam("what"), jobs.c.note != CLAIMED
+)
 
 
 def insert_job(transaction: Transaction, job: Job) -> None:
@@ -116,6 +123,15 @@ class JobRows:
     def add(self, job: Job) -> None:
         """Keep something to be done."""
         self._rows.write(lambda it: insert_job(it, job))
+
+    def replace_waiting(self, job: Job) -> None:
+        """Keep ``job`` alone of its kind and tenant, but for one that somebody does already."""
+
+        def write(transaction: Transaction) -> None:
+            transaction.execute(_DROP_WAITING, its=job.tenant, what=job.kind)
+            insert_job(transaction, job)
+
+        self._rows.write(write)
 
     def due(self) -> list[Job]:
         """Those whose time has come, the oldest first."""

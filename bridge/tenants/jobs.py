@@ -3,6 +3,9 @@
 A change keeps its jobs in its own transaction. Whoever made it tries them at once; what fails, the
 service tries again, later each time. A job that is being done is put off, so that no other process
 takes it; should that one die, it comes due again.
+
+One thread does them for all tenants. A tenant one of whose jobs has failed rests with all of them,
+in this process, for longer each time: a store that hangs holds up others' jobs for a minute.
 """
 
 from __future__ import annotations
@@ -17,15 +20,12 @@ from bridge.state.api import StateError
 from bridge.store.api import StoreError
 from bridge.store.storj.refusals import GrantError
 from bridge.tenants.api import TenantError
-from bridge.tenants.job_rows import Job, JobRows
+from bridge.tenants.job_rows import CLAIMED, Job, JobRows
 
 log = logging.getLogger(__name__)
 
 CLAIM = 120.0
 """Seconds for which a job that is being done is put off; long ones put it off again."""
-
-CLAIMED = "it is being done"
-"""The note of such a job."""
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 900.0
@@ -49,23 +49,26 @@ class Jobs:
         self._rows = rows
         self._work = work
         self._clock = clock
+        self._resting: dict[str, tuple[int, float]] = {}
+        """Tenants: how often in a row a job of theirs has failed, and until when they rest."""
 
     def run_due(self, stopped: Callable[[], bool] = lambda: False) -> int:
         """Do what is due; how many were done. Raises StateError.
 
-        Of a tenant one of whose jobs has failed the others rest until the next round.
+        Those of a tenant that rests are left alone.
         """
         done = 0
-        failed: set[str] = set()
         for job in self._rows.due():
             if stopped():
                 break
-            if job.tenant in failed:
+            failures, until = self._resting.get(job.tenant, (0, 0.0))
+            if until > self._clock():
                 continue
             if self.run(job):
+                self._resting.pop(job.tenant, None)
                 done += 1
             else:
-                failed.add(job.tenant)
+                self._resting[job.tenant] = failures + 1, self._clock() + _pause(failures)
         return done
 
     def run_for(self, tenant_id: str) -> list[Job]:
@@ -101,11 +104,14 @@ class Jobs:
         except FAILURES as error:
             # The words of an error may name tenants and buckets, never a secret.
             log.warning("%s of tenant %s: trying again later: %s", job.kind, job.tenant, error)
-            pause = min(FIRST_PAUSE * 2.0 ** min(job.tries, 20), LONGEST_PAUSE)
-            later = replace(
-                claimed, due=self._clock() + pause, tries=job.tries + 1, note=str(error)
-            )
+            due = self._clock() + _pause(job.tries)
+            later = replace(claimed, due=due, tries=job.tries + 1, note=str(error))
             self._rows.put_off(claimed, later)
             return False
         self._rows.drop(job.id)
         return True
+
+
+def _pause(failures: int) -> float:
+    """Seconds until it is tried again what has failed so often before."""
+    return min(FIRST_PAUSE * 2.0 ** min(failures, 20), LONGEST_PAUSE)

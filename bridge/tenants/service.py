@@ -28,8 +28,8 @@ from bridge.tenants.api import (
 )
 from bridge.tenants.creation import Creation
 from bridge.tenants.credential_rows import CredentialRow
-from bridge.tenants.job_rows import COPY, PURGE, REVOKE, Job, new_job
-from bridge.tenants.jobs import CLAIMED, Jobs
+from bridge.tenants.job_rows import CLAIMED, COPY, PURGE, REVOKE, Job, new_job
+from bridge.tenants.jobs import Jobs
 from bridge.tenants.records import Records
 from bridge.tenants.regranting import Regranting
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
@@ -281,7 +281,7 @@ class TenantService:
     def keep_copy(self, tenant_id: str) -> None:
         """Have the bucket's copy follow, now or later."""
         job = new_job(COPY, tenant_id)
-        self.records.jobs.add(job)
+        self.records.jobs.replace_waiting(job)
         self.jobs.run(job)
 
     def _is_gone(self, tenant_id: str) -> None:
