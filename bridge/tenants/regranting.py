@@ -10,7 +10,7 @@ from bridge.crypto.keyring import Kek, Keyring
 from bridge.state.api import State
 from bridge.store.api import Forbidden
 from bridge.tenants.alone import alone
-from bridge.tenants.api import Credential, Invalid, NewGrant, NotForTenant, Status
+from bridge.tenants.api import Invalid, NewGrant, NotForTenant, Status
 from bridge.tenants.credential_rows import CredentialRow
 from bridge.tenants.job_rows import COPY, REVOKE, Job, new_job
 from bridge.tenants.opened import RecordedKeyring
@@ -126,7 +126,7 @@ class Regranting:
 
     def _cut(self, row: CredentialRow, grant: str) -> tuple[bytes, bytes]:
         """A credential's grant as it is and as it comes, both sealed."""
-        its: Credential = row.credential
+        its = row.credential
         cut = self._storage.credential_grant(its.tenant, grant, its.rights, its.expires)
         return row.sealed_grant, self._sealer.seal(CREDENTIAL_GRANT, its.tenant.id, cut)
 
