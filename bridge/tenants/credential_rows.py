@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, select, update
 
 from bridge.state.api import Rows, Transaction
-from bridge.state.schema import credentials, tenants
+from bridge.state.schema import credentials, locks, tenants
 from bridge.tenants.api import (
     AlreadyThere,
     Credential,
@@ -95,6 +95,9 @@ _RESEAL = (
 )
 _DROP = delete(credentials).where(_THIS)
 _DROP_ALL = delete(credentials).where(_ITS)
+_DROP_LOCKS = delete(locks).where(
+    locks.c.tenant == bindparam("its"), locks.c.principal == bindparam("whose")
+)
 
 
 def insert_credential(transaction: Transaction, row: CredentialRow) -> None:
@@ -215,21 +218,23 @@ class CredentialRows:
         return answer.changed == 1
 
     def revoke(self, tenant_id: str, label: str) -> Job | None:
-        """Forget one, and keep what is to be done at the satellite in the same step; returns that.
+        """Forget one and its locks, and keep what is to be done at the satellite; returns that.
 
+        All in one step. Its locks go too, since nobody else could give them back.
         Raises NoSuchTenant, NoSuchCredential.
         """
 
         def revoke(transaction: Transaction) -> Job | None:
             tenant = the_tenant(transaction, tenant_id)
             found = transaction.execute(_ONE, tenant=tenant_id, name=label).rows
+            name = Credential(tenant.tenant, label).name
             if not found:
-                name = Credential(tenant.tenant, label).name
                 raise NoSuchCredential(f"there is no credential {name}")
             job = _revocation(tenant, _credential(tenant.tenant, found[0]))
             if job is not None:
                 insert_job(transaction, job)
             transaction.execute(_DROP, tenant=tenant_id, name=label)
+            transaction.execute(_DROP_LOCKS, its=tenant_id, whose=name.encode())
             return job
 
         return self._rows.write(revoke)

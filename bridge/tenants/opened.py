@@ -8,6 +8,7 @@ open for a moment, as in two processes: the state database keeps these from harm
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ from bridge.tenants.confined import ConfinedLocks, ConfinedTree, folder_path
 from bridge.tenants.metered import MeteredTree
 from bridge.tenants.records import Records
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
-from bridge.tenants.standing import Standing, StandingTree
+from bridge.tenants.standing import Standing, StandingLocks, StandingTree
 from bridge.tenants.storage import Storage
 from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.usage import Ledger as UsageLedger
@@ -215,6 +216,7 @@ class OpenTenants:
     @_for_doors
     def tree(self, credential: Credential) -> FileTree:
         """What a credential that has just signed in sees. Raises FileError, StateError."""
+        looked = self._clock()  # not when all is open, which may take long
         found = self._records.credentials.sign_in(credential.tenant.id, credential.label)
         if found is None:
             raise NoSuchCredential(f"credential {credential.name} was revoked")
@@ -226,16 +228,26 @@ class OpenTenants:
         tree: FileTree = opened.tree
         if sealed:
             tree = opened.tree.acting_by(self._store_of(opened, credential, sealed))
-        standing = Standing(
-            self._records.credentials, found[1].credential, clock=self._wall, monotonic=self._clock
-        )
+        standing = self._standing(found[1].credential, looked)
+        # Doors remember it from now on, however long this took.
+        standing.require_now_and_then()
         metered = MeteredTree(StandingTree(tree, standing), opened.usage)
         return ConfinedTree(metered, credential.rights, folder_path(credential.root))
 
     def locks(self, credential: Credential) -> Locks:
         """The locks that a credential sees and sets."""
-        locks = self._state.locks(credential.tenant.id)
+        standing = self._standing(credential)
+        locks = StandingLocks(self._state.locks(credential.tenant.id), standing)
         return ConfinedLocks(locks, credential.rights, folder_path(credential.root))
+
+    def _standing(self, credential: Credential, looked: float = -math.inf) -> Standing:
+        return Standing(
+            self._records.credentials,
+            credential,
+            looked=looked,
+            clock=self._wall,
+            monotonic=self._clock,
+        )
 
     @_for_doors
     def usage(self, credential: Credential) -> UsageLedger:

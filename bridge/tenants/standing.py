@@ -2,12 +2,13 @@
 
 Who signs in is looked at once, and a request may last for hours. So what changes something asks
 again at its last moment, in the guard: nothing is changed by a credential that was revoked or has
-expired, or whose tenant was suspended or deleted. What only reads, or still sends, asks every few
-seconds.
+expired, or whose tenant was suspended or deleted; nor is a lock taken, kept or given back. What
+only reads, lists or still sends asks every few seconds.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -25,7 +26,7 @@ from bridge.files.api import (
 from bridge.files.errors import NotAllowed
 from bridge.files.path import Path
 from bridge.files.translate import translate
-from bridge.state.api import StateError
+from bridge.state.api import Lock, Locks, StateError
 from bridge.store.closing import Closing
 from bridge.tenants.api import Credential, Status
 from bridge.tenants.credential_rows import CredentialRows
@@ -36,9 +37,13 @@ revocation holds within 5 s."""
 
 
 class Standing:
-    """How one credential stands, which has just signed in. Thread-safe.
+    """How one credential stands, which has signed in. Thread-safe.
 
-    ``clock`` gives Unix seconds, ``monotonic`` those between looks.
+    All requests of one sign-in may share it. Once it was seen not to stand, it never stands again:
+    whoever is let in anew gets another.
+
+    ``looked``: when it was last known to stand, taken before that was asked; by ``monotonic``, in
+    seconds, as the time between looks. ``clock`` gives Unix seconds.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Standing:
         rows: CredentialRows,
         credential: Credential,
         *,
+        looked: float = -math.inf,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,15 +59,17 @@ class Standing:
         self._credential = credential
         self._clock = clock
         self._monotonic = monotonic
-        self._looked = monotonic()
+        self._looked = looked
+        self._refusal: str | None = None
 
     def require(self) -> None:
         """Raise NotAllowed unless it stands now; FileError where that cannot be known."""
-        self._looked = self._monotonic()
+        now = self._monotonic()
         try:
             self._look()
         except StateError as error:
             raise translate(error) from error
+        self._looked = max(self._looked, now)
 
     def require_now_and_then(self) -> None:
         """As ``require``, unless that was asked a moment ago.
@@ -69,16 +77,29 @@ class Standing:
         While the database does not answer, what was begun goes on: that is no revocation, and
         whatever changes something fails by itself.
         """
+        self._require_unrefused()
         now = self._monotonic()
         if now < self._looked + REMEMBERED:
             return
-        self._looked = now
+        self._looked = now  # While one asks, the others go on by the last answer.
         try:
             self._look()
         except StateError:
             return
 
+    def _require_unrefused(self) -> None:
+        if self._refusal is not None:
+            raise NotAllowed(self._refusal)
+
     def _look(self) -> None:
+        self._require_unrefused()
+        try:
+            self._ask()
+        except NotAllowed as error:
+            self._refusal = str(error)
+            raise
+
+    def _ask(self) -> None:
         its = self._credential
         found = self._rows.standing(its.tenant.id, its.label)
         if found is None or (found.made, found.created) != (its.tenant.created, its.created):
@@ -107,7 +128,7 @@ class StandingTree:
     def list(self, path: Path) -> Iterator[Entry]:
         """See ``FileTree.list``."""
         self._standing.require_now_and_then()
-        return self._tree.list(path)
+        return self._listed(self._tree.list(path))
 
     def open(
         self, path: Path, offset: int = 0, length: int | None = None, *, etag: str | None = None
@@ -177,6 +198,13 @@ class StandingTree:
         self._standing.require_now_and_then()
         return self._tree.usage(path)
 
+    def _listed(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            self._standing.require_now_and_then()
+            yield entry
+        # What a deletion has left of a folder is not all of it.
+        self._standing.require_now_and_then()
+
 
 def _last(guard: Guard, standing: Standing) -> Guard:
     """``guard``, and then whether the credential stands."""
@@ -229,3 +257,59 @@ class _StandingWriter:
     def abort(self) -> None:
         """See ``Writer``."""
         self._inner.abort()
+
+
+class StandingLocks:
+    """A tenant's ``Locks``, changed for as long as their credential stands. Raises NotAllowed.
+
+    To read them asks nothing: that goes with the tree. Nor does ``remove_below``, which ends a
+    change that was made.
+    """
+
+    def __init__(self, locks: Locks, standing: Standing) -> None:
+        self._locks = locks
+        self._standing = standing
+
+    def add(self, lock: Lock) -> None:
+        """See ``Locks.add``.
+
+        Asks again when it is there. A revocation removes its credential's locks, so the one that
+        comes between is seen here, and the one that comes later finds this lock.
+        """
+        self._standing.require()
+        self._locks.add(lock)
+        try:
+            self._standing.require()
+        except BaseException:
+            self._locks.remove(lock.token)
+            raise
+
+    def get(self, token: str) -> Lock | None:
+        """See ``Locks.get``."""
+        return self._locks.get(token)
+
+    def refresh(self, token: str, timeout: int) -> Lock | None:
+        """See ``Locks.refresh``."""
+        self._standing.require()
+        return self._locks.refresh(token, timeout)
+
+    def remove(self, token: str) -> bool:
+        """See ``Locks.remove``."""
+        self._standing.require()
+        return self._locks.remove(token)
+
+    def covering(self, path: str, *, children: bool = False) -> list[Lock]:
+        """See ``Locks.covering``."""
+        return self._locks.covering(path, children=children)
+
+    def any(self) -> bool:
+        """See ``Locks.any``."""
+        return self._locks.any()
+
+    def remove_below(self, path: str) -> None:
+        """See ``Locks.remove_below``."""
+        self._locks.remove_below(path)
+
+    def purge(self) -> int:
+        """See ``Locks.purge``: of the whole tenant."""
+        return self._locks.purge()

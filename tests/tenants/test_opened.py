@@ -11,7 +11,7 @@ import pytest
 
 from bridge.crypto.keyring import Kek
 from bridge.files.api import FileTree
-from bridge.files.errors import NoSuchFile, StorageUnavailable
+from bridge.files.errors import NoSuchFile, NotAllowed, StorageUnavailable
 from bridge.files.path import Path
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import ObjectStore
@@ -19,6 +19,7 @@ from bridge.tenants import opened as module
 from bridge.tenants.api import Credential, Right, Tenant
 from bridge.tenants.opened import IDLE, OpenTenants
 from bridge.tenants.service import TenantService
+from bridge.tenants.standing import REMEMBERED
 from tests.tenants.storage import Storage
 
 KEK = Kek(bytes(range(32)))
@@ -226,3 +227,51 @@ def test_a_credential_that_is_another_by_now_opens_nothing(
     service.suspend("acme")
     with pytest.raises(StorageUnavailable):
         tenants.tree(other)
+
+
+@pytest.fixture
+def revoked_while_opening(
+    service: TenantService,
+    storage: Storage,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[float], None]:
+    """Has the next opening take so many seconds, in which another process revokes ``acme.a``."""
+
+    def prepare(seconds: float) -> None:
+        opened = storage.open
+
+        def open_slowly(tenant: Tenant, grant: str) -> ObjectStore:
+            monkeypatch.undo()
+            service.revoke_credential("acme", "a")
+            clock.now += seconds
+            return opened(tenant, grant)
+
+        monkeypatch.setattr(storage, "open", open_slowly)
+
+    return prepare
+
+
+def test_a_slow_opening_lets_nobody_in_who_was_revoked_meanwhile(
+    tenants: OpenTenants,
+    credential: Callable[..., Credential],
+    revoked_while_opening: Callable[[float], None],
+) -> None:
+    who = credential("acme", "a")
+    revoked_while_opening(REMEMBERED)
+    with pytest.raises(NotAllowed, match="revoked"):
+        tenants.tree(who)
+
+
+def test_what_a_quick_opening_takes_is_not_added_to_what_is_remembered(
+    tenants: OpenTenants,
+    credential: Callable[..., Credential],
+    clock: Clock,
+    revoked_while_opening: Callable[[float], None],
+) -> None:
+    who = credential("acme", "a")
+    revoked_while_opening(REMEMBERED - 1)
+    tree = tenants.tree(who)
+    clock.now += 1
+    with pytest.raises(NotAllowed, match="revoked"):
+        tree.stat(Path())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path as FilePath
 
 import pytest
@@ -13,6 +15,7 @@ from bridge.files.errors import NotAllowed, StorageUnavailable
 from bridge.files.path import Path
 from bridge.state.api import StateUnavailable
 from bridge.state.database import DatabaseState, open_state
+from bridge.tenants.credential_rows import Standing as Found
 from bridge.tenants.opened import OpenTenants
 from bridge.tenants.service import TenantService
 from bridge.tenants.standing import REMEMBERED, Standing, StandingTree
@@ -234,6 +237,88 @@ def test_an_upload_is_ended_while_it_still_comes(scene: Scene) -> None:
     with pytest.raises(NotAllowed, match="revoked"):
         writer.write(b"b")
     writer.abort()
+
+
+@every_end
+def test_of_all_downloads_of_a_sign_in_each_ends_soon_after(
+    scene: Scene, end: Callable[[Scene], None], words: str
+) -> None:
+    """They share what was let in once; the first that notices speaks for all."""
+    _put(scene.tree, "long", bytes(200_000))
+    readers = [scene.tree.open(Path(("long",))) for _ in range(5)]
+    end(scene)
+    scene.now += REMEMBERED
+    for _ in range(2):
+        for reader in readers:
+            with pytest.raises(NotAllowed, match=words):
+                reader.read(1)
+
+
+def test_a_change_that_was_refused_speaks_for_all_that_goes_on(scene: Scene) -> None:
+    reader = scene.tree.open(Path(("file",)))
+    _revoke(scene)
+    with pytest.raises(NotAllowed, match="revoked"):
+        scene.tree.mkdir(Path(("made",)))
+    with pytest.raises(NotAllowed, match="revoked"):
+        reader.read(1)
+
+
+def test_what_was_seen_to_be_shut_out_stays_out_until_it_is_let_in_anew(scene: Scene) -> None:
+    _suspend(scene)
+    with pytest.raises(NotAllowed, match="suspended"):
+        scene.tree.mkdir(Path(("made",)))
+    scene.service.resume("acme")
+    with pytest.raises(NotAllowed, match="suspended"):
+        scene.tree.stat(Path(("file",)))
+    assert scene.tenants.tree(scene.credential).stat(Path(("file",))).size == 4
+
+
+@every_end
+def test_a_listing_ends_soon_after(scene: Scene, end: Callable[[Scene], None], words: str) -> None:
+    entries = scene.tree.list(Path())
+    assert next(entries).name
+    end(scene)
+    scene.now += REMEMBERED
+    with pytest.raises(NotAllowed, match=words):
+        next(entries)
+
+
+class _Slow:
+    """A database whose answer on its way somebody waits for."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._rows = scene.service.records.credentials
+        self.asked, self.answer = threading.Event(), threading.Event()
+
+    def standing(self, tenant_id: str, label: str) -> Found | None:
+        self.asked.set()
+        assert self.answer.wait(20)
+        return self._rows.standing(tenant_id, label)
+
+
+def test_while_one_asks_the_others_go_on_and_by_what_it_hears_all_end(scene: Scene) -> None:
+    rows = _Slow(scene)
+    standing = Standing(
+        rows,  # type: ignore[arg-type]
+        scene.credential,
+        looked=scene.now,
+        clock=scene.clock,
+        monotonic=scene.clock,
+    )
+    tree = StandingTree(scene.tree, standing)
+    readers = [tree.open(Path(("file",))) for _ in range(2)]
+    _revoke(scene)
+    scene.now += REMEMBERED
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(readers[0].read, 1)
+        assert rows.asked.wait(20)
+        standing.require_now_and_then()
+        rows.answer.set()
+        with pytest.raises(NotAllowed, match="revoked"):
+            first.result(20)
+    for reader in readers:
+        with pytest.raises(NotAllowed, match="revoked"):
+            reader.read(1)
 
 
 class _Silent:
