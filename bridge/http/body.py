@@ -40,6 +40,11 @@ class Body:
         """Whether the client still waits for 100: its body may never come."""
         return self.expects and not self._begun
 
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is gone, and the body will never be whole."""
+        return self._content.exception() is not None
+
     async def fill(self, block: memoryview) -> int:
         """Fill ``block`` and return how much came; less than its length only at the body's end.
 
@@ -83,7 +88,10 @@ class Body:
     async def _begin(self) -> None:
         self._begun = True
         if self.expects:
-            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            try:
+                await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            except ConnectionError as error:  # it has gone, or half of it, while it waited for this
+                raise BodyCut from error
             # The interim response is not part of the answer, whose size tells if it has begun.
             self._request.writer.output_size = 0
 

@@ -1,18 +1,23 @@
 """Uploads take turns by the memory they need, not by their number.
 
 A turn is taken in the name of a tenant, once somebody has signed in and before the body is asked
-for. No tenant holds all there is (``bridge.fair``), however many slow uploads it begins.
+for. No tenant holds all there is (``bridge.fair``), however many slow uploads it begins. It is
+given back when the memory is free: a client that goes away does not end the call that still holds
+its content.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
 from bridge.fair import may_take
 from bridge.http.errors import Overloaded
+
+T = TypeVar("T")
 
 SHORT = (1 << 20) - (64 << 10)
 """Bytes up to which an upload is short: encrypted, less than the MiB up to which Storj's store
@@ -38,6 +43,39 @@ class _Waiting:
         self.given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+class Turn:
+    """Memory that is lent to one upload, until whoever took it has left and nothing holds it.
+
+    Used from one event loop. ``give_back`` is called once.
+    """
+
+    __slots__ = ("_give_back", "_holders")
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back = give_back
+        self._holders = 1
+
+    def held_by(self, work: asyncio.Future[T]) -> asyncio.Future[T]:
+        """Go on until ``work`` is done, too, and return it; what it raises, nobody need ask for.
+
+        It must not be done before its work is: shield it from whoever stops waiting for it.
+        """
+        self._holders += 1
+        work.add_done_callback(self._done)
+        return work
+
+    def _done(self, work: asyncio.Future[T]) -> None:
+        if not work.cancelled():
+            work.exception()
+        self.leave()
+
+    def leave(self) -> None:
+        """Whoever took it is done with it."""
+        self._holders -= 1
+        if not self._holders:
+            self._give_back()
+
+
 class Lane:
     """``total`` bytes that are lent. Used from one event loop.
 
@@ -51,6 +89,8 @@ class Lane:
         self._free = total
         self._held: Counter[str] = Counter()
         self._queue: deque[_Waiting] = deque()
+        self.turns = 0
+        """Turns that go on."""
 
     @property
     def lent(self) -> int:
@@ -58,18 +98,24 @@ class Lane:
         return self._total - self._free
 
     @asynccontextmanager
-    async def turn(self, tenant: str, size: int, wait: float) -> AsyncIterator[None]:
+    async def turn(self, tenant: str, size: int, wait: float) -> AsyncIterator[Turn]:
         """Hold ``size`` bytes, or all there are. Raises TimeoutError after ``wait`` seconds."""
         waiting = _Waiting(tenant, min(size, self._total))
         self._queue.append(waiting)
         self._lend()
         if not waiting.given.done():
             await self._wait(waiting, wait)
+        self.turns += 1
+        turn = Turn(lambda: self._end(waiting))
         try:
-            yield
+            yield turn
         finally:
-            self._take_back(waiting)
-            self._lend()
+            turn.leave()
+
+    def _end(self, waiting: _Waiting) -> None:
+        self.turns -= 1
+        self._take_back(waiting)
+        self._lend()
 
     async def _wait(self, waiting: _Waiting, wait: float) -> None:
         try:
@@ -133,8 +179,11 @@ class Turns:
         short = total // _SHORT_SHARE
         self._short = Lane(short)
         self._long = Lane(total - short)
-        self.uploads = 0
-        """Uploads under way."""
+
+    @property
+    def uploads(self) -> int:
+        """Uploads under way, those too that are being thrown away."""
+        return self._short.turns + self._long.turns
 
     @property
     def lent(self) -> int:
@@ -142,7 +191,7 @@ class Turns:
         return self._short.lent + self._long.lent
 
     @asynccontextmanager
-    async def turn(self, tenant: str, size: int | None) -> AsyncIterator[None]:
+    async def turn(self, tenant: str, size: int | None) -> AsyncIterator[Turn]:
         """A turn for an upload of ``size`` bytes, None if it is unknown.
 
         Raises Overloaded, which closes the connection, when none has come in time: take it before
@@ -153,15 +202,11 @@ class Turns:
         else:
             lane = self._long
             held = self._beside + (self._each if size is None else min(size, self._each))
-        async with AsyncExitStack() as turn:
+        async with AsyncExitStack() as stack:
             try:
-                await turn.enter_async_context(lane.turn(tenant, held, self._wait))
+                turn = await stack.enter_async_context(lane.turn(tenant, held, self._wait))
             except TimeoutError:
                 busy = Overloaded("too many uploads at once; try again")
                 busy.close = True  # its body has not been read
                 raise busy from None
-            self.uploads += 1
-            try:
-                yield
-            finally:
-                self.uploads -= 1
+            yield turn

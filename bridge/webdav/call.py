@@ -18,7 +18,7 @@ from bridge.http.errors import Refused
 from bridge.http.limits import Limits
 from bridge.http.origin import Origin, Origins
 from bridge.http.pool import TenantWorkers, Workers
-from bridge.http.turns import Turns
+from bridge.http.turns import Turn, Turns
 from bridge.webdav.if_header import IfHeader, parse_if
 from bridge.webdav.mount import Mount
 from bridge.webdav.share import Share
@@ -68,7 +68,7 @@ class Call:
         """The threads in which to block."""
         return self.tools.workers.of(self.share.tenant)
 
-    def upload(self, size: int | None) -> AbstractAsyncContextManager[None]:
+    def upload(self, size: int | None) -> AbstractAsyncContextManager[Turn]:
         """A turn to upload ``size`` bytes, None if it is unknown: to be taken before the body."""
         return self.tools.turns.turn(self.share.tenant, size)
 

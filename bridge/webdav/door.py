@@ -37,7 +37,7 @@ from bridge.webdav.options import METHODS, options
 from bridge.webdav.propfind import propfind, propfind_above
 from bridge.webdav.proppatch import proppatch
 from bridge.webdav.put import put
-from bridge.webdav.share import Quota, Share, no_quota
+from bridge.webdav.share import Quota, Share, forever, no_quota
 from bridge.webdav.transfer import copy, move
 
 C = TypeVar("C", bound=Credential)
@@ -64,10 +64,12 @@ VERBS: dict[str, Verb] = {
 class WebDAVDoor(Generic[C]):
     """A WebDAV service over one FileTree for each credential.
 
-    ``tree_for``, ``locks_for``, ``quota_for`` and ``rights_for`` are called in worker threads, at
-    most every few seconds for each signed-in client; the first two must give trees and locks of the
-    same tenant, which hold the client to what the last one only lets it be told. ``tenant_for``,
-    which must not block, says in whose name it uses threads and memory (``bridge.fair``).
+    ``tree_for``, ``locks_for``, ``quota_for``, ``rights_for`` and ``still_for`` are called in
+    worker threads, at most every few seconds for each signed-in client; the first two must give
+    trees and locks of the same tenant, which hold the client to what ``rights_for`` only lets it be
+    told. What ``still_for`` gives is ``Share.still``, and must not ask the tenant's store, which
+    may hang. ``tenant_for``, which must not block, says in whose name it uses threads and memory
+    (``bridge.fair``).
     Give ``handle`` to ``bridge.http.server.Server``, alone or behind a dispatcher by path (not
     to an aiohttp Application, which would send 100 Continue too early). Made and used in one event
     loop; ``workers`` are closed by their owner, after the server has shut down.
@@ -81,6 +83,7 @@ class WebDAVDoor(Generic[C]):
         locks_for: Callable[[C], Locks],
         quota_for: Callable[[C], Quota] | None = None,
         rights_for: Callable[[C], Right] | None = None,
+        still_for: Callable[[C], Callable[[], None]] | None = None,
         tenant_for: Callable[[C], str],
         workers: Workers,
         turns: Turns,
@@ -97,6 +100,7 @@ class WebDAVDoor(Generic[C]):
         self._locks_for = locks_for
         self._quota_for = quota_for
         self._rights_for = rights_for
+        self._still_for = still_for
         self._tenant_for = tenant_for
         public = PublicURL.parse(public_url) if public_url else None
         self._origins = Origins(proxies, public)
@@ -167,7 +171,7 @@ class WebDAVDoor(Generic[C]):
 
     def _share(self, credential: C) -> Share:
         tree, locks = self._tree_for(credential), self._locks_for(credential)
-        quota_for, rights_for = self._quota_for, self._rights_for
+        quota_for, rights_for, still_for = self._quota_for, self._rights_for, self._still_for
         return Share(
             tree,
             locks,
@@ -175,6 +179,7 @@ class WebDAVDoor(Generic[C]):
             self._tenant_for(credential),
             no_quota if quota_for is None else lambda: quota_for(credential),
             ALL_RIGHTS if rights_for is None else rights_for(credential),
+            forever if still_for is None else still_for(credential),
         )
 
     async def _respond(self, asked: _Asked) -> web.StreamResponse:

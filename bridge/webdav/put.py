@@ -4,13 +4,14 @@ The order matters. What can be known before the body comes is answered before it
 that waits for 100 sends nothing in vain; and it waits for its turn to upload. Then the body streams
 into a writer that nobody sees. Only when all that was promised has come is it published, after the
 same questions were asked again while nobody else can change the entry.
+
+Whoever goes away, or is shut out, is done with at once; the turn lasts until the memory is free.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import threading
 
 from aiohttp import web
 
@@ -20,70 +21,51 @@ from bridge.http.body import promised_length
 from bridge.http.dates import http_date
 from bridge.http.errors import BodyCut, Refused
 from bridge.http.limits import BLOCK
+from bridge.http.turns import Turn
 from bridge.webdav.call import Call
 from bridge.webdav.locking import require_conditions, require_tokens, write_guard
 from bridge.webdav.media_types import declared
+from bridge.webdav.upload import Upload, abandon, finished, watched
 
 _EPOCH = re.compile(r"-?\d{1,12}(?:\.\d+)?")
 
 
-class _Upload:
-    """A writer that several threads may be done with: each call waits for the one before it."""
+class _Content:
+    """The content of one PUT on its way: what is asked before it and at its end. Blocks."""
 
     def __init__(self, call: Call, size: int | None) -> None:
         self._call = call
         self._size = size
-        self._lock = threading.Lock()
-        self._writer: Writer | None = None
-        self._over = False
+        self.upload = Upload()
         self.mtime = _mtime(call)
 
     def begin(self) -> None:
         """Ask all that can be asked before the body, then open the writer."""
-        with self._lock:
-            if self._over:
-                return
-            call = self._call
-            entry = call.stat()
-            if entry is not None and entry.is_directory:
-                raise IsDirectory("a folder is there")
-            if entry is None:
-                _require_parent(call)
-            require_conditions(call, entry)
-            require_tokens(call, call.path, member=entry is None)
-            _require_room(call, self._size, entry)
-            self._create()
-
-    def _create(self) -> None:
+        if self.upload.over:
+            return
         call = self._call
-        self._writer = call.share.tree.create(
+        entry = call.stat()
+        if entry is not None and entry.is_directory:
+            raise IsDirectory("a folder is there")
+        if entry is None:
+            _require_parent(call)
+        require_conditions(call, entry)
+        require_tokens(call, call.path, member=entry is None)
+        _require_room(call, self._size, entry)
+        self.upload.begin(self._create)
+
+    def _create(self) -> Writer:
+        call = self._call
+        return call.share.tree.create(
             call.path,
             size=self._size,
             content_type=declared(call.header("Content-Type")),
             mtime=self.mtime,
         )
 
-    def write(self, block: memoryview) -> None:
-        """Append a block."""
-        with self._lock:
-            if self._writer is not None and not self._over:
-                self._writer.write(block)
-
     def commit(self) -> tuple[Entry, bool]:
         """Publish; the guard asks again what was asked at the beginning."""
-        with self._lock:
-            assert self._writer is not None
-            committed = self._writer.commit(write_guard(self._call, self._call.path))
-            self._over = True
-            return committed
-
-    def abort(self) -> None:
-        """Throw it away, after what still runs."""
-        with self._lock:
-            if not self._over:
-                self._over = True
-                if self._writer is not None:
-                    self._writer.abort()
+        return self.upload.commit(write_guard(self._call, self._call.path))
 
     def whole(self, body: memoryview) -> tuple[Entry, bool]:
         """All of it in one hop, for a body that is there already.
@@ -93,14 +75,14 @@ class _Upload:
         try:
             available = self._call.share.quota().available
             if available is None or len(body) <= available:
-                self._create()
+                self.upload.begin(self._create)
             else:
                 self.begin()
             if body:
-                self.write(body)
+                self.upload.write(body)
             return self.commit()
         except BaseException:
-            self.abort()
+            self.upload.abort()
             raise
 
 
@@ -112,66 +94,63 @@ async def put(call: Call) -> web.StreamResponse:
     if call.path.is_root:
         raise IsDirectory("a folder is there")
     promised = promised_length(call.request)
-    upload = _Upload(call, promised)
-    async with call.upload(promised):
-        entry, free = await _uploaded(call, upload, promised)
+    content = _Content(call, promised)
+    async with call.upload(promised) as turn:
+        entry, free = await _uploaded(call, turn, content, promised)
     headers = {"ETag": f'"{entry.etag}"', "Last-Modified": http_date(int(entry.mtime))}
-    if upload.mtime is not None:
+    if content.mtime is not None:
         headers["X-OC-Mtime"] = "accepted"
     headers["OC-ETag"] = headers["ETag"]
     return call.answer(201 if free else 204, headers=headers)
 
 
-async def _uploaded(call: Call, upload: _Upload, promised: int | None) -> tuple[Entry, bool]:
+async def _uploaded(
+    call: Call, turn: Turn, content: _Content, promised: int | None
+) -> tuple[Entry, bool]:
     """Take the body and publish it: in one hop where that is little, and surely comes."""
     length = call.body.length
     if length is not None and length <= BLOCK and not call.body.expects:
         buffer = memoryview(bytearray(length))
-        _require_whole(await call.body.fill(buffer) if length else 0, promised)
-        return await call.workers.quick.run(lambda: upload.whole(buffer))
-    return await _streamed(call, upload, promised)
-
-
-async def _streamed(call: Call, upload: _Upload, promised: int | None) -> tuple[Entry, bool]:
-    """Block by block, the next one coming while the last is written."""
-    pool = call.workers.bulk
+        async with watched(call):
+            _require_whole(await call.body.fill(buffer) if length else 0, promised)
+        return await finished(turn, call.workers.quick.submit(lambda: content.whole(buffer)))
     try:
-        await pool.run(upload.begin)
-        size = BLOCK if promised is None else max(1, min(BLOCK, promised))
-        block, spare = memoryview(bytearray(size)), memoryview(bytearray(size))
-        received = 0
-        writing: asyncio.Future[None] | None = None
-        while True:
-            filled = await call.body.fill(block)
-            received += filled
-            if promised is not None and received > promised:
-                break
-            if writing is not None:
-                await writing
-                writing = None
-            if filled:
-                part = block[:filled]
-                writing = pool.submit(lambda part=part: upload.write(part), begun=True)  # type: ignore[misc]
-                block, spare = spare, block
-            if filled < size:
-                break
-        if writing is not None:
-            await writing
-        _require_whole(received, promised)
-        return await pool.run(upload.commit, begun=True)
+        async with watched(call):
+            await _streamed(call, turn, content, promised)
+        # Nothing holds it up any more but the store, and whether all still stands, it asks itself.
+        return await finished(turn, call.workers.bulk.submit(content.commit, begun=True))
     except BaseException:
-        _abandon(call, upload)
+        abandon(call, turn, content.upload)
         raise
 
 
-def _abandon(call: Call, upload: _Upload) -> None:
-    """Abort in a worker; nobody waits for it, not even a task that is being cancelled."""
-    try:
-        done = call.workers.bulk.submit(upload.abort, begun=True)
-    except Refused:  # no room in the queue: what holds space must go all the same
-        threading.Thread(target=upload.abort, name="abort", daemon=True).start()
-    else:
-        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+async def _streamed(call: Call, turn: Turn, content: _Content, promised: int | None) -> None:
+    """Block by block, the next one coming while the last is written."""
+    pool, upload = call.workers.bulk, content.upload
+    await finished(turn, pool.submit(content.begin))
+    size = BLOCK if promised is None else max(1, min(BLOCK, promised))
+    block, spare = memoryview(bytearray(size)), memoryview(bytearray(size))
+    received = 0
+    writing: asyncio.Future[None] | None = None
+    while True:
+        filled = await call.body.fill(block)
+        received += filled
+        if promised is not None and received > promised:
+            break
+        if writing is not None:
+            await asyncio.shield(writing)
+            writing = None
+        if filled:
+            part = block[:filled]
+            writing = turn.held_by(
+                pool.submit(lambda part=part: upload.write(part), begun=True)  # type: ignore[misc]
+            )
+            block, spare = spare, block
+        if filled < size:
+            break
+    if writing is not None:
+        await asyncio.shield(writing)
+    _require_whole(received, promised)
 
 
 def _require_whole(received: int, promised: int | None) -> None:

@@ -23,13 +23,18 @@ def no_quota() -> Quota:
     return Quota(None, None)
 
 
+def forever() -> None:
+    """How a share stands that nothing ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """A client's tree, the locks on it, its name as an owner of locks, and what room it has.
 
     ``tenant``: in whose name it uses threads and memory. ``quota`` is asked in a worker thread, and
     must answer from what is known. ``rights`` are only told: the tree and the locks hold the client
-    to them.
+    to them. ``still``, asked in a worker every other second while a body comes, raises FileError
+    once the client is shut out.
     """
 
     tree: FileTree
@@ -38,3 +43,4 @@ class Share:
     tenant: str
     quota: Callable[[], Quota] = no_quota
     rights: Right = ALL_RIGHTS
+    still: Callable[[], None] = forever

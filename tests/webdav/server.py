@@ -55,6 +55,7 @@ class Running:
     loop: asyncio.AbstractEventLoop
     users: Users
     root: str
+    turns: Turns
 
     def client(self, user: str = "alice", root: str | None = None) -> Client:
         token = base64.b64encode(f"{user}:{user[::-1]}".encode()).decode()
@@ -74,10 +75,12 @@ def running(
     public_url: str | None = None,
     proxies: tuple[str, ...] = (),
     uploads: int = 1 << 30,
+    still: Callable[[], None] | None = None,
 ) -> Iterator[Running]:
     """Serve ``tree`` until the block ends; to whoever has ``credentials``, what stands there.
 
-    ``uploads``: bytes of memory that all PUTs may hold, a long one 2 MiB of them.
+    ``uploads``: bytes of memory that all PUTs may hold, a long one 2 MiB of them. ``still`` raises
+    once everybody is shut out.
     """
     given = credentials or {}
     limits = limits or Limits(drain=0.5)
@@ -90,15 +93,17 @@ def running(
 
     async def main() -> None:
         workers = Workers.within(limits)
+        turns = Turns(uploads, each=0, beside=2 << 20, wait=limits.wait)
         door = WebDAVDoor(
             authenticator=users,
             tree_for=lambda user: given.get(user.name, (tree, locks))[0],
             locks_for=lambda user: given.get(user.name, (tree, locks))[1],
             quota_for=(lambda _user: quota()) if quota else None,
             rights_for=lambda user: rights_of(given.get(user.name, (tree, locks))[0]),
+            still_for=(lambda _user: still) if still else None,
             tenant_for=lambda user: user.name,
             workers=workers,
-            turns=Turns(uploads, each=0, beside=2 << 20, wait=limits.wait),
+            turns=turns,
             limits=limits,
             settings=settings,
             path=path,
@@ -113,7 +118,7 @@ def running(
         await site.start()
         port = runner.addresses[0][1]
         loop = asyncio.get_running_loop()
-        box.append(Running(port, tree, locks, served, server, loop, users, door.root))
+        box.append(Running(port, tree, locks, served, server, loop, users, door.root, turns))
         stop.append(asyncio.Event())
         started.set()
         await stop[0].wait()
