@@ -13,6 +13,7 @@ from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
 from bridge.tenants.api import UsageDay
 from bridge.tenants.report import by_month
+from bridge.tenants.usage_rows import NoDays
 
 
 @click.command()
@@ -31,14 +32,17 @@ def usage(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Show traffic and storage, of one tenant or all.
+    """Show traffic and storage, of one tenant or all, those that are gone too.
 
     The CSV has what a revenue share is reckoned from: byte-hours stored and bytes down.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json: one of them")
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
-        days = administration.usage(tenant_id or None, first=first, last=last)
+        try:
+            days = administration.usage(tenant_id or None, first=first, last=last)
+        except NoDays as error:
+            raise click.UsageError(str(error)) from None
     if as_csv:
         click.echo(by_month(days), nl=False)
         return

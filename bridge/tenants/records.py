@@ -37,6 +37,7 @@ from bridge.tenants.tenant_rows import (
     the_tenant,
 )
 from bridge.tenants.token_rows import TokenRows
+from bridge.tenants.usage_rows import TenantUsage
 
 _ALL = select(*COLUMNS).order_by(tenants.c.id)
 _CONFIRMED = select(tenants.c.id, tenants.c.keyring, tenants.c.created, tenants.c.sealed_grant)
@@ -177,13 +178,15 @@ class Records:
     def begin_deletion(self, tenant_id: str, last: Callable[[Tenant], Job]) -> None:
         """Mark a tenant as being deleted, forget credentials and tokens, and keep what is to do.
 
-        ``last`` makes the job that ends it; that of an earlier deletion is replaced. Raises
-        NoSuchTenant.
+        Its byte-hours are charged up to now. ``last`` makes the job that ends it; that of an
+        earlier deletion is replaced. Raises NoSuchTenant.
         """
 
         def begin(transaction: Transaction) -> None:
             row = the_tenant(transaction, tenant_id)
             job = last(row.tenant)
+            # Perhaps for the last time: it may be gone before anybody meters it again.
+            TenantUsage(self._rows, row.tenant).meter(transaction)
             transaction.execute(_DROP_DELETIONS, its=tenant_id, what=DELETE)
             drop_credentials(transaction, row)
             insert_job(transaction, job)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from bridge.crypto.keyring import Kek
 from bridge.files.path import Path
@@ -35,9 +34,10 @@ from bridge.tenants.regranting import Regranting
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
 from bridge.tenants.sign_in import Tokens, digest_of, new_secret, new_token, token_text
 from bridge.tenants.storage import Storage
+from bridge.tenants.tenant_rows import no_such_tenant
 from bridge.tenants.token_rows import TokenRow
 from bridge.tenants.usage import Change
-from bridge.tenants.usage_rows import TenantUsage, usage_days_of
+from bridge.tenants.usage_rows import Span, TenantUsage, has_usage, usage_days_of
 from bridge.tenants.wanted import (
     check_credential,
     check_end,
@@ -250,13 +250,21 @@ class TenantService:
     def usage(
         self, tenant_id: str | None = None, *, first: str | None = None, last: str | None = None
     ) -> Sequence[UsageDay]:
-        """See ``Administration``."""
-        if tenant_id is not None:
-            # Not what another of its name did before it.
-            made = datetime.fromtimestamp(self.records.tenant(tenant_id).tenant.created, UTC)
-            first = max(first or "", made.date().isoformat())
+        """See ``Administration``. Of a tenant that is gone too; raises NoSuchTenant if nothing is.
+
+        Raises NoDays where ``first`` comes after ``last``.
+        """
+        span = Span.of(first, last)
         self.meter()
-        return usage_days_of(self.state.rows, tenant_id, first, last)
+        if tenant_id is None:
+            return usage_days_of(self.state.rows, None, span)
+        row = self.records.find_tenant(tenant_id)
+        if row is not None:
+            # Not what another of its name did before it, but for its first day.
+            span = span.since(row.tenant.created)
+        elif not has_usage(self.state.rows, tenant_id):
+            raise no_such_tenant(tenant_id)
+        return usage_days_of(self.state.rows, tenant_id, span)
 
     def meter(self) -> None:
         """Bring every tenant's byte-hours up to now, also where nothing moves."""

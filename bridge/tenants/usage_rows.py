@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import NamedTuple, Self
 
+import structlog
 from sqlalchemy import bindparam, select, update
 
 from bridge.state.api import Rows, Transaction
 from bridge.state.core import insert
 from bridge.state.schema import tenants, usage_days
 from bridge.tenants.api import Invalid, NoSuchTenant, Tenant, UsageDay, Used
-from bridge.tenants.usage import Change, Traffic, byte_seconds
+from bridge.tenants.clock_steps import TOLERANCE, ClockSteps, steps_of
+from bridge.tenants.usage import DAY, Change, Traffic, byte_seconds
 
 _EPOCH = date(1970, 1, 1)
 _FIRST, _LAST = 0, 2_932_896
 """Days that a date can name: until the end of the year 9999."""
+
+_log = structlog.get_logger()
 
 _THIS = (tenants.c.id == bindparam("tenant")) & (tenants.c.created == bindparam("made"))
 
@@ -37,7 +42,7 @@ _ADD = (
         stored_bytes=tenants.c.stored_bytes + bindparam("more_stored"),
         files=tenants.c.files + bindparam("more_files"),
         counted=bindparam("dated"),
-        metered=bindparam("now"),
+        metered=bindparam("until"),
     )
 )
 
@@ -67,16 +72,19 @@ _DAYS = (
     .order_by(usage_days.c.tenant, usage_days.c.day)
 )
 _ITS_DAYS = _DAYS.where(usage_days.c.tenant == bindparam("tenant"))
+_ANY_DAY = select(usage_days.c.day).where(usage_days.c.tenant == bindparam("tenant")).limit(1)
 
 
 class TenantUsage:
     """Implements ``UsageStore`` for one tenant.
 
-    Raises NoSuchTenant once that is gone, though another has its name.
+    Raises NoSuchTenant once that is gone, though another has its name. ``steps``: of the
+    database's clock, where they are not those that this process remembers.
     """
 
-    def __init__(self, rows: Rows, tenant: Tenant) -> None:
+    def __init__(self, rows: Rows, tenant: Tenant, *, steps: ClockSteps | None = None) -> None:
         self._rows = rows
+        self._steps = steps_of(rows) if steps is None else steps
         self._tenant_id = tenant.id
         self._this = {"tenant": tenant.id, "made": tenant.created}
 
@@ -99,6 +107,10 @@ class TenantUsage:
 
         return self._rows.write(correct)
 
+    def meter(self, transaction: Transaction) -> None:
+        """Bring the byte-seconds up to now, in a transaction that does more."""
+        self._add(transaction, Change(), {})
+
     def _add(
         self,
         transaction: Transaction,
@@ -111,7 +123,8 @@ class TenantUsage:
         used = self._used(found)
         metered, bucket, partner = found[0][4:7]
         now = transaction.now
-        stored = byte_seconds(used.stored, now if metered is None else metered, now)
+        since = now if metered is None else self._believable(metered, now)
+        stored = self._stored(used.stored, since, now)
         for day in sorted(stored.keys() | days.keys()):
             traffic = days.get(day, Traffic())
             transaction.execute(
@@ -125,16 +138,46 @@ class TenantUsage:
                 requests=traffic.requests,
                 byte_seconds=stored.get(day, 0.0),
             )
+        if dated is None and used.counted is not None and used.counted <= now + TOLERANCE:
+            dated = used.counted  # else nobody knows when it was: there should be another soon
         transaction.execute(
             _ADD,
             **self._this,
             more_bytes=change.bytes,
             more_stored=change.stored,
             more_files=change.files,
-            dated=used.counted if dated is None else dated,
-            now=now,
+            dated=dated,
+            until=max(since, now),
         )
         return self._used(transaction.execute(_READ, **self._this).rows)
+
+    def _believable(self, metered: float, now: float) -> float:
+        """``metered``, or ``now`` where it lies in a future that a wrong clock has shown."""
+        if metered <= now + TOLERANCE:
+            return metered
+        _log.error(
+            "byte-hours were charged up to a time that is still to come: they go on from now",
+            tenant=self._tenant_id,
+            metered=round(metered),
+            now=round(now),
+        )
+        return now
+
+    def _stored(self, size: int, since: float, now: float) -> dict[int, float]:
+        """By day, the byte-seconds of ``size`` bytes from ``since`` to ``now``."""
+        found: dict[int, float] = {}
+        for start, end in self._steps.passed(since, now):
+            if size and end - start > DAY:
+                # So it is after a stop, and where a process begins while the clock is wrong.
+                _log.warning(
+                    "nobody looked for long: byte-hours are charged for all of this time",
+                    tenant=self._tenant_id,
+                    since=round(start),
+                    until=round(end),
+                )
+            for day, seconds in byte_seconds(size, start, end).items():
+                found[day] = found.get(day, 0.0) + seconds
+        return found
 
     def _used(self, found: Sequence[tuple[object, ...]]) -> Used:
         if not found:
@@ -143,18 +186,38 @@ class TenantUsage:
         return Used(size, stored, files, counted)  # type: ignore[arg-type]
 
 
-def usage_days_of(
-    rows: Rows, tenant_id: str | None, first: str | None, last: str | None
-) -> list[UsageDay]:
-    """See ``Administration.usage``."""
-    span = {
-        "first": _FIRST if first is None else _number(first),
-        "last": _LAST if last is None else _number(last),
-    }
+class NoDays(Invalid):
+    """The first day asked for comes after the last."""
+
+
+class Span(NamedTuple):
+    """Days since 1970, both included."""
+
+    first: int = _FIRST
+    last: int = _LAST
+
+    @classmethod
+    def of(cls, first: str | None, last: str | None) -> Self:
+        """From days like ``2031-12-31``, None for no bound. Raises Invalid, NoDays."""
+        span = cls(
+            _FIRST if first is None else _number(first), _LAST if last is None else _number(last)
+        )
+        if span.first > span.last:
+            raise NoDays(f"the first day, {first}, comes after the last, {last}")
+        return span
+
+    def since(self, moment: float) -> Self:
+        """Without what lies before the day of ``moment``, Unix seconds; perhaps nothing is left."""
+        return self._replace(first=max(self.first, int(moment // DAY)))
+
+
+def usage_days_of(rows: Rows, tenant_id: str | None, span: Span) -> list[UsageDay]:
+    """What is kept of a tenant, or of all, by tenant and day; those that are gone too."""
+    bounds = span._asdict()
     found = (
-        rows.ask(_DAYS, **span)
+        rows.ask(_DAYS, **bounds)
         if tenant_id is None
-        else rows.ask(_ITS_DAYS, tenant=tenant_id, **span)
+        else rows.ask(_ITS_DAYS, tenant=tenant_id, **bounds)
     )
     return [
         UsageDay(
@@ -169,6 +232,11 @@ def usage_days_of(
         )
         for tenant, bucket, partner, day, up, down, requests, stored in found
     ]
+
+
+def has_usage(rows: Rows, tenant_id: str) -> bool:
+    """Whether anything is kept of a tenant of this name, which may be gone."""
+    return bool(rows.ask(_ANY_DAY, tenant=tenant_id))
 
 
 def _number(text: str) -> int:

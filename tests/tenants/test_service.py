@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.crypto.keyring import Kek
+from bridge.files.path import Path as FilePath
 from bridge.state.api import Lock
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import Unavailable
@@ -35,10 +36,11 @@ from bridge.tenants.rekeying import Rekeying
 from bridge.tenants.rotation import Margins
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import SignIn
-from bridge.tenants.usage import Change
+from bridge.tenants.usage import DAY, Change, Traffic
 from bridge.tenants.usage_rows import TenantUsage
 from bridge.tenants.vault import Keyrings
 from bridge.tenants.work import LATE
+from tests.files.vault import Clock, NetworkClock
 from tests.store.objects import keys, read, write
 from tests.tenants.storage import Storage
 
@@ -471,6 +473,102 @@ def test_a_tenant_made_anew_has_nothing_of_the_one_before(
     assert not state.locks("acme").any()
     with pytest.raises(NoSuchTenant):
         usage.add(Change(9, 9, 1), {})
+
+
+def test_a_credential_that_is_held_up_does_not_land_in_the_next_tenant_of_that_name(
+    service: TenantService, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a disk, where no grant tells one tenant from the next.
+    monkeypatch.setattr(storage, "tenant_grant", lambda _tenant, **_grants: "")
+    service.create_tenant("acme")
+
+    def hang(tenant_id: str, _folder: FilePath) -> None:
+        service.delete_tenant(tenant_id, purge=True)
+        service.create_tenant(tenant_id)
+
+    service.make_folder = hang
+    with pytest.raises(NoSuchTenant, match="another"):
+        service.create_credential("acme", "late", root="/photos")
+    assert service.credentials("acme") == []
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Goes on as time does, from noon on, and can be set."""
+    clock = NetworkClock()
+    clock.forward((1.5 * DAY - clock()) % DAY)
+    return clock
+
+
+@pytest.fixture
+def metered(tmp_path: Path, storage: Storage, clock: Clock) -> Iterator[TenantService]:
+    """A service whose tenant ``acme`` holds 3,600 bytes of ciphertext."""
+    with open_state(tmp_path / "metered.db", clock=clock) as opened:
+        service = TenantService(opened, storage, (KEK,), clock=clock)
+        tenant = service.create_tenant("acme", root_grant="root").tenant
+        TenantUsage(opened.rows, tenant).add(Change(0, 3_600, 1), {})
+        yield service
+
+
+def _byte_hours(service: TenantService, tenant_id: str | None = None) -> float:
+    return sum(day.byte_hours for day in service.usage(tenant_id))
+
+
+def test_a_clock_that_is_a_year_ahead_for_a_moment_charges_no_year(
+    metered: TenantService, clock: Clock
+) -> None:
+    clock.forward(365 * DAY)
+    ahead = _byte_hours(metered)
+    clock.forward(-365 * DAY)
+    for _ in range(2):
+        assert ahead <= _byte_hours(metered) < 100  # a second makes one
+
+
+def test_the_time_up_to_a_deletion_is_charged(
+    metered: TenantService, tmp_path: Path, storage: Storage, clock: Clock
+) -> None:
+    """By another process, begun half an hour later."""
+    clock.forward(1_800)
+    with open_state(tmp_path / "metered.db", clock=clock) as opened:
+        TenantService(opened, storage, (KEK,), clock=clock).delete_tenant("acme", purge=True)
+    assert metered.tenants() == []
+    assert 1_800 <= _byte_hours(metered) < 1_900
+
+
+def test_usage_is_found_of_a_tenant_that_is_gone(metered: TenantService) -> None:
+    metered.delete_tenant("acme", purge=True)
+    (day,) = metered.usage("acme")
+    assert day == metered.usage()[0]
+    assert metered.usage("acme", last="1999-12-31") == []
+    with pytest.raises(NoSuchTenant):
+        metered.usage("nobody")
+
+
+def test_usage_of_a_tenant_begins_with_the_day_when_it_was_made(
+    metered: TenantService, clock: Clock
+) -> None:
+    """Which has what another of its name did on that very day, as the documentation says."""
+    tomorrow = (int(clock() // DAY) + 1) * DAY + 60.0
+    metered.delete_tenant("acme", purge=True)
+    before = metered.usage("acme")
+    clock.forward(tomorrow - clock())
+    made = metered.create_tenant("acme", root_grant="root").tenant
+    rows = metered.state.rows
+    today = int(tomorrow // DAY)
+    TenantUsage(rows, made).add(Change(), {today: Traffic(up=5)})
+    metered.delete_tenant("acme", purge=True)
+    made = metered.create_tenant("acme", root_grant="root").tenant
+    TenantUsage(rows, made).add(Change(), {today: Traffic(up=7)})
+    (day,) = metered.usage("acme")
+    assert day.up == 12
+    assert [each.day for each in metered.usage()] == [before[0].day, day.day]
+
+
+def test_a_period_is_refused_that_ends_before_it_begins(metered: TenantService) -> None:
+    for tenant_id in (None, "acme"):
+        with pytest.raises(Invalid, match="after the last"):
+            metered.usage(tenant_id, first="2031-01-02", last="2031-01-01")
+    assert metered.usage("acme", last="1999-12-31") == []
 
 
 def test_tokens_open_until_they_end(service: TenantService) -> None:

@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path as FilePath
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.files.api import Usage
 from bridge.files.errors import StorageFull
 from bridge.state.database import DatabaseState, open_state
-from bridge.tenants.api import Invalid, NoSuchTenant, Tenant, Used
+from bridge.tenants.api import Invalid, NoSuchTenant, Tenant, UsageDay, Used
+from bridge.tenants.clock_steps import ClockSteps
 from bridge.tenants.records import Records
 from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.usage import DAY, Change, Ledger, Traffic
-from bridge.tenants.usage_rows import TenantUsage, usage_days_of
+from bridge.tenants.usage_rows import NoDays, Span, TenantUsage, usage_days_of
 from tests.files.vault import Clock
 from tests.postgres import new_schema
 
@@ -50,8 +52,19 @@ def process(request: pytest.FixtureRequest, tmp_path: FilePath, clock: Clock) ->
         state.close()
 
 
-def usage_of(state: DatabaseState, tenant: str = "acme") -> TenantUsage:
-    return TenantUsage(state.rows, Tenant(tenant, bucket="files"))
+def usage_of(
+    state: DatabaseState, tenant: str = "acme", *, steps: ClockSteps | None = None
+) -> TenantUsage:
+    return TenantUsage(state.rows, Tenant(tenant, bucket="files"), steps=steps)
+
+
+def days_of(state: DatabaseState, tenant: str | None = "acme") -> list[UsageDay]:
+    return usage_days_of(state.rows, tenant, Span())
+
+
+def hours_of(state: DatabaseState) -> dict[str, float]:
+    """By day, of ``acme``."""
+    return {day.day: day.byte_hours for day in days_of(state) if round(day.byte_hours)}
 
 
 def figures(used: Used) -> tuple[int, int, int]:
@@ -70,13 +83,13 @@ def test_what_processes_add_is_summed(process: Process) -> None:
         list(pool.map(add, range(4)))
     assert figures(usage_of(states[0]).read()) == (120, 200, 40)
     assert figures(usage_of(states[1]).add(Change(-20, -50, -4), {})) == (100, 150, 36)
-    (day,) = usage_days_of(states[0].rows, "acme", None, None)
+    (day,) = days_of(states[0])
     assert (day.up, day.down, day.requests) == (40, 80, 40)
     assert (day.tenant, day.bucket, day.day) == ("acme", "files", "2024-10-04")
 
 
 def test_byte_hours_are_reckoned_once_and_over_midnight(process: Process, clock: Clock) -> None:
-    one, other = usage_of(process()), usage_of(process())
+    one, other = (usage_of(process(), steps=ClockSteps(lambda: clock.now)) for _ in range(2))
     one.add(Change(0, 1_000, 1), {})
     for _ in range(3):
         clock.forward(4 * 3_600)
@@ -86,22 +99,144 @@ def test_byte_hours_are_reckoned_once_and_over_midnight(process: Process, clock:
     other.add(Change(0, -1_000, -1), {})
     clock.forward(DAY)
     one.add(Change(1, 1, 1), {})
-    days = usage_days_of(process().rows, "acme", None, None)
-    hours = {day.day: day.byte_hours for day in days if round(day.byte_hours)}
-    assert hours == {
+    assert hours_of(process()) == {
         "2024-10-04": pytest.approx(24_000, rel=1e-3),
         "2024-10-05": pytest.approx(8_000, rel=1e-3),
     }
 
 
+class TestAClockThatIsWrong:
+    """``clock`` is the database's and can be set; ``own`` passes as time does."""
+
+    @pytest.fixture
+    def own(self, clock: Clock) -> Clock:
+        return Clock(50.0)
+
+    def test_and_right_again_after_seconds_charges_seconds(
+        self, process: Process, clock: Clock, own: Clock
+    ) -> None:
+        """In two processes: each has looked at the clock before."""
+        states = [process() for _ in range(2)]
+        usages = [usage_of(state, steps=ClockSteps(own)) for state in states]
+        usages[0].add(Change(0, 1_000, 1), {})
+        usages[1].add(Change(), {})
+
+        def wait(seconds: float) -> None:
+            own.forward(seconds)
+            clock.forward(seconds)
+
+        wait(3_600)
+        clock.forward(365 * DAY)
+        with capture_logs() as told:
+            for usage in usages:
+                usage.add(Change(), {})
+            wait(13)
+            clock.forward(-365 * DAY)
+            for _ in range(2):
+                for usage in usages:
+                    usage.add(Change(), {})
+                wait(3_600)
+            usages[1].add(Change(), {})
+        assert sum(hours_of(states[0]).values()) == pytest.approx(3_000, abs=10)
+        assert {line["log_level"] for line in told} == {"error"}
+        assert [line["event"].split(":")[0] for line in told] == [
+            "the clock was set forward",
+            "the clock was set forward",
+            "byte-hours were charged up to a time that is still to come",
+        ]
+
+    def test_is_not_believed_for_a_tenant_that_was_not_looked_at_since(
+        self, process: Process, clock: Clock, own: Clock
+    ) -> None:
+        state, steps = process(), ClockSteps(own)
+        other = TenantUsage(state.rows, Tenant("other", bucket="files"), steps=steps)
+        Records(state.rows, clock).add_tenant(TenantRow(Tenant("other", bucket="files")))
+        usage = usage_of(state, steps=steps)
+        usage.add(Change(0, 1_000, 1), {})
+        for _ in range(2):
+            own.forward(900)
+            clock.forward(900)
+            other.add(Change(), {})
+            clock.forward(30 * DAY)
+            other.add(Change(), {})
+        usage.add(Change(), {})
+        assert sum(hours_of(state).values()) == pytest.approx(500, abs=1)
+
+    def test_charges_what_passes_while_it_stays_wrong(
+        self, process: Process, clock: Clock, own: Clock
+    ) -> None:
+        """As where a machine starts in 1970 and then asks what time it is: that is right now."""
+        state, steps = process(), ClockSteps(own)
+        usage = usage_of(state, steps=steps)
+        usage.add(Change(0, 1_000, 1), {})
+        clock.forward(365 * DAY)
+        for _ in range(3):
+            usage.add(Change(), {})
+            own.forward(3_600)
+            clock.forward(3_600)
+        usage.add(Change(), {})
+        assert hours_of(state) == {"2025-10-04": pytest.approx(3_000, abs=1)}
+
+    def test_and_was_wrong_when_it_dated_a_count_has_it_made_again(
+        self, process: Process, clock: Clock
+    ) -> None:
+        usage = usage_of(process())
+        clock.forward(365 * DAY)
+        assert usage.correct(Change(10, 20, 1), counted=None).counted == pytest.approx(clock.now)
+        clock.forward(-365 * DAY)
+        used = usage.add(Change(), {})
+        assert (figures(used), used.counted) == ((10, 20, 1), None)
+
+    def test_by_little_is_believed(self, process: Process, clock: Clock, own: Clock) -> None:
+        """And what it showed twice is charged once."""
+        state, steps = process(), ClockSteps(own)
+        usage = usage_of(state, steps=steps)
+        usage.correct(Change(0, 3_600_000, 1), counted=None)
+        with capture_logs() as told:
+            for seconds in (200, -100, 100):
+                clock.forward(seconds)
+                usage.add(Change(), {})
+        assert told == []
+        assert usage.read().counted == pytest.approx(START, abs=1)
+        assert hours_of(state) == {"2024-10-04": pytest.approx(200_000, abs=100)}
+
+
+def test_a_week_in_which_no_process_ran_is_charged_and_told(process: Process, clock: Clock) -> None:
+    usage_of(process()).add(Change(0, 1_000, 1), {})
+    clock.forward(7 * DAY)
+    state = process()
+    with capture_logs() as told:
+        usage_of(state).add(Change(), {})
+    assert sum(hours_of(state).values()) == pytest.approx(7 * 24_000, abs=1)
+    assert [(line["log_level"], line["tenant"]) for line in told] == [("warning", "acme")]
+
+
+def test_a_clock_that_is_set_again_and_again_is_remembered_in_bounds() -> None:
+    now = Clock()
+    steps = ClockSteps(lambda: 0.0)
+    for _ in range(3_000):
+        now.forward(600)
+        steps.passed(now.now, now())
+        now.forward(-600)
+        steps.passed(now.now, now())
+    assert len(steps.passed(0.0, now())) <= 1_001
+
+
 def test_days_are_told_from_first_to_last(process: Process) -> None:
     state = process()
     usage_of(state).add(Change(), {day: Traffic(up=day) for day in range(19_998, 20_003)})
-    found = usage_days_of(state.rows, None, "2024-10-03", "2024-10-05")
+    found = usage_days_of(state.rows, None, Span.of("2024-10-03", "2024-10-05"))
     assert [day.up for day in found] == [19_999, 20_000, 20_001]
-    assert usage_days_of(state.rows, "other", None, None) == []
-    with pytest.raises(Invalid):
-        usage_days_of(state.rows, None, "yesterday", None)
+    (one,) = usage_days_of(state.rows, "acme", Span.of("2024-10-05", "2024-10-05"))
+    assert one.up == 20_001
+    assert days_of(state, "other") == []
+
+
+def test_days_that_cannot_be_are_refused() -> None:
+    with pytest.raises(Invalid, match="YYYY"):
+        Span.of("yesterday", None)
+    with pytest.raises(NoDays, match="2024-10-05, comes after the last, 2024-10-04"):
+        Span.of("2024-10-05", "2024-10-04")
 
 
 def test_a_count_is_believed_once(process: Process) -> None:
@@ -125,7 +260,7 @@ def test_a_tenant_that_is_gone_has_none(process: Process) -> None:
     ):
         with pytest.raises(NoSuchTenant):
             ask()
-    assert usage_days_of(process().rows, None, None, None) == []
+    assert days_of(process(), None) == []
 
 
 def test_a_quota_holds_between_processes_once_both_have_told(
