@@ -18,7 +18,7 @@ from bridge.readiness import Ask, Readiness, missing_key
 from bridge.settings import Settings
 from bridge.state.api import StateError
 from bridge.state.database import DatabaseState, open_state
-from bridge.storage import SharedStorage, StorjStorage, storage_of
+from bridge.storage import SharedStorage, StorjStorage, storage_of, unknown_tenants
 from bridge.store.api import StoreError
 from bridge.store.closing import Closing
 from bridge.store.storj.library import LibraryError
@@ -235,6 +235,21 @@ class Services(Closing):
         """
         with told():
             return self.tenants.tenant(tenant_id or self.settings.declared.id)
+
+    def unknown(self) -> list[str]:
+        """Tenants that the store keeps and the database does not know; on Storj nobody can tell.
+
+        There it takes a root grant to list them. Raises CannotOpen.
+        """
+        if self.settings.store.kind == "storj":
+            return []
+
+        def known() -> set[str | None]:
+            found = {each.id for each in self.administration.tenants()}
+            return {*found, self.administration.declared}
+
+        with told():
+            return unknown_tenants(self.stores, known)
 
     def checks(self) -> dict[str, Ask]:
         """What readiness asks of each part."""

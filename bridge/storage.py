@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from bridge.settings import Settings
-from bridge.store.api import ObjectStore
+from bridge.store.api import NotFound, ObjectStore
 from bridge.store.storj import grants
 from bridge.store.storj.access import Access
 from bridge.store.storj.facts import Permission, Place
 from bridge.store.storj.refusals import BucketNotFound, Denied
 from bridge.stores import Stores, agent_of, make_bucket, usable_grant
 from bridge.tenants.api import Invalid, NotForTenant, Right, Tenant
-from bridge.tenants.recover import BRIDGE
+from bridge.tenants.bucket_copy import copy_key
+from bridge.tenants.recover import BRIDGE, tenant_ids
 from bridge.tenants.vault import bridge_prefix, vault_prefix
+
+_NAMED = 5
+"""Tenants that are named where there are many."""
 
 
 def storage_of(
@@ -63,6 +68,34 @@ def keepings(
         kept = (place.prefix or "").removeprefix(BRIDGE).rstrip("/")
         if place.prefix == bridge_prefix(kept):
             yield Keeping(place.bucket, stores.open(kept, bucket=place.bucket, grant=grant), [kept])
+
+
+def unknown_tenants(stores: Stores, known: Callable[[], Collection[str | None]]) -> list[str]:
+    """Tenants that a store of all tenants keeps and the state database does not know.
+
+    Not those that were deleted and their files kept: of them the copy is gone, as ``recover`` sees
+    it. ``known`` is asked after the listing, so that who is made or deleted meanwhile is none of
+    them. Raises CannotOpen, StoreError, and what ``known`` does.
+    """
+    with closing(stores.open("look", bucket="", grant=None)) as store:
+        there = tenant_ids(store)
+        familiar = frozenset(known())
+        return [each for each in there if each not in familiar and _has_copy(store, each)]
+
+
+def lost_words(unknown: Sequence[str]) -> str:
+    """What to do about ``unknown_tenants``."""
+    some = ", ".join(unknown[:_NAMED]) + (", ..." if len(unknown) > _NAMED else "")
+    what = "a tenant" if len(unknown) == 1 else f"{len(unknown)} tenants"
+    return f"the store holds {what} the database does not know: storj-bridge recover ({some})"
+
+
+def _has_copy(store: ObjectStore, tenant_id: str) -> bool:
+    try:
+        store.stat(copy_key(tenant_id))
+    except NotFound:
+        return False
+    return True
 
 
 class SharedStorage:

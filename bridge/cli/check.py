@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bridge.app import Services, keks_of, open_database, secret_of, told
-from bridge.cli.check_tenants import look_at_tenants
+from bridge.cli.check_tenants import look_at_tenants, look_without_database
 from bridge.cli.options import config_option
 from bridge.cli.output import Exit, in_words, json_option, say
 from bridge.cli.verdict import Verdict
@@ -82,11 +82,12 @@ def _tenants(settings: Settings, tenant_id: str | None, bad: set[str]) -> list[V
     if bad & needed:
         words = f"not looked at, for want of {' and '.join(sorted(bad & needed))}"
         return [Verdict("tenants", ok=False, words=words)]
-    if path is not None and not path.exists():
-        if tenant_id is not None:
-            raise NoSuchTenant(f"there is no tenant {tenant_id}")
-        return []  # to look would make the database
+    if path is not None and not path.exists() and tenant_id is not None:
+        raise NoSuchTenant(f"there is no tenant {tenant_id}")
     try:
+        if path is not None and not path.exists():  # to look there would make it
+            with told():
+                return look_without_database(settings)
         with Services.open(settings, configured=False) as services, told():
             return look_at_tenants(services, tenant_id)
     except CannotOpen as error:

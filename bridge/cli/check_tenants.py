@@ -6,18 +6,24 @@ store, those that were not reached within two minutes are told as such.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 
 from bridge.app import Services
+from bridge.cli.options import moment
 from bridge.cli.verdict import Verdict
 from bridge.crypto.errors import CryptoError, UnknownKey
 from bridge.crypto.keyring import kek_of
+from bridge.settings import Settings
 from bridge.state.api import StateError
+from bridge.storage import lost_words, unknown_tenants
 from bridge.store.api import Damaged, Forbidden, NotFound, StoreError
 from bridge.store.deadline import deadline
 from bridge.store.storj.library import LibraryError
 from bridge.store.storj.refusals import GrantError
+from bridge.stores import Stores
 from bridge.tenants.api import (
     Invalid,
     NoSuchTenant,
@@ -26,8 +32,11 @@ from bridge.tenants.api import (
     Tenant,
     TenantError,
 )
+from bridge.tenants.job_rows import CLAIMED, DELETE, Job
+from bridge.tenants.jobs import FIRST_PAUSE
 from bridge.tenants.opened import RecordedKeyring
 from bridge.tenants.sealing import TENANT_GRANT, Sealer
+from bridge.tenants.tenant_rows import TenantRow
 from bridge.tenants.vault import Keyrings, VaultError
 
 AT_ONCE = 8
@@ -37,6 +46,9 @@ TENANT_SECONDS = 10.0
 
 ALL_SECONDS = 120.0
 """Longest all of them are asked."""
+
+HALF_SECONDS = 600.0
+"""Longest a tenant is half made or half deleted before that is wrong."""
 
 _ANOTHER = "give it another grant: storj-bridge tenant replace-grant"
 
@@ -69,13 +81,47 @@ _TROUBLES = (
 def look_at_tenants(services: Services, only: str | None) -> list[Verdict]:
     """A verdict on each tenant but the declared one, by id; ``only``: on this one alone.
 
-    Raises NoSuchTenant for ``only``, StateError.
+    And on those that the store has and the database has not. Raises NoSuchTenant for ``only``,
+    CannotOpen, StateError.
     """
     records = services.administration.records
-    rows = records.tenants() if only is None else [records.tenant(only)]
+    if only is not None:
+        return _look_at_all(services, [records.tenant(only)])
     declared = services.administration.declared
-    if not rows:
-        return [Verdict("tenants", ok=True, words="there is none yet: storj-bridge tenant create")]
+    rows = [row for row in records.tenants() if row.tenant.id != declared]
+    unknown = services.unknown()
+    verdicts = _look_at_all(services, rows)
+    if unknown:
+        verdicts.append(Verdict("tenants", ok=False, words=lost_words(unknown)))
+    elif not rows and (declared is None or services.settings.store.kind == "storj"):
+        verdicts.append(Verdict("tenants", ok=True, words=_none_words(services.settings)))
+    return verdicts
+
+
+def look_without_database(settings: Settings) -> list[Verdict]:
+    """A verdict on the tenants where there is no database yet, which is not made here.
+
+    Raises CannotOpen, StoreError.
+    """
+    if settings.store.kind == "storj":
+        return [Verdict("tenants", ok=True, words=_none_words(settings))]
+    declared = None if settings.tenant is None else settings.tenant.id
+    with closing(Stores(settings)) as stores:
+        unknown = unknown_tenants(stores, lambda: {declared})
+    return [Verdict("tenants", ok=False, words=lost_words(unknown))] if unknown else []
+
+
+def _none_words(settings: Settings) -> str:
+    """On Storj nobody sees without a root grant whether there were any."""
+    words = "there is none yet" if settings.tenant is None else "there is but the declared one"
+    if settings.store.kind == "storj":
+        return f"{words}: storj-bridge tenant create; if there were some: storj-bridge recover"
+    return f"{words}: storj-bridge tenant create"
+
+
+def _look_at_all(services: Services, rows: Sequence[TenantRow]) -> list[Verdict]:
+    """A verdict on each of ``rows``."""
+    declared = services.administration.declared
     threads = ThreadPoolExecutor(AT_ONCE)
     looks = [
         threads.submit(_look_at, services, row.tenant, row.sealed_keyring, row.sealed_grant)
@@ -101,14 +147,41 @@ def _look_at(
     name = f"tenant {tenant.id}"
     if tenant.status in (Status.CREATING, Status.DELETING):
         again = "create" if tenant.status is Status.CREATING else "delete"
+        stuck = _stuck(services, tenant)
         words = f"it is {tenant.status.value}: an interrupted tenant {again} is run again"
-        return Verdict(name, ok=True, words=words)
+        if stuck:
+            words = (
+                f"it is {tenant.status.value}, {stuck}: run storj-bridge tenant {again} {tenant.id}"
+            )
+        return Verdict(name, ok=not stuck, words=words)
     try:
         _require_key(services, sealed_keyring)
         return Verdict(name, ok=True, words=_found_well(services, tenant, sealed_grant))
     except _TROUBLES as error:
         advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
         return Verdict(name, ok=False, words=f"{error}: {advice}" if advice else str(error))
+
+
+def _stuck(services: Services, tenant: Tenant) -> str:
+    """Why nobody will end the making or the deletion that has begun, "" where somebody may."""
+    now = time.time()
+    if tenant.status is Status.CREATING:
+        begun = moment(tenant.created)
+        return f"since {begun}" if now - tenant.created > HALF_SECONDS else ""
+    jobs = [job for job in services.administration.jobs_left(tenant.id) if job.kind == DELETE]
+    if not jobs:
+        return "and nothing is left that would end it"
+    (job,) = jobs
+    if job.due < now - HALF_SECONDS:
+        return "and no service has gone on with it"
+    if job.note != CLAIMED and _waited(job) > HALF_SECONDS:
+        return f"and has failed {job.tries} times ({job.note})"
+    return ""
+
+
+def _waited(job: Job) -> float:
+    """Seconds that have passed at least since it failed first, as its pauses double."""
+    return FIRST_PAUSE * (2.0 ** min(job.tries - 1, 20) - 1)
 
 
 def _require_key(services: Services, sealed_keyring: bytes) -> None:

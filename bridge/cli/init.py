@@ -35,7 +35,9 @@ address = "127.0.0.1:8080"
 kind = "local"
 path = "store"
 
-[state]                       # locks and leases; can be lost and is made anew
+# Tenants, tokens, usage, locks. Lost with its disk, tenants come back by storj-bridge recover;
+# tokens and usage do not.
+[state]
 path = "state.db"
 
 [keys]                        # seals the vault's keyrings: without it nothing opens

@@ -30,6 +30,7 @@ from bridge.serve.memory import limit_arenas
 from bridge.serve.process import Requests, Serving, bind, close_all, run, serve
 from bridge.serve.tls import Certificates
 from bridge.settings import Settings
+from bridge.storage import lost_words
 from bridge.store.api import StoreError
 from bridge.store.storj.refusals import GrantError
 from bridge.stores import CannotOpen, free_bytes, grant_text, upload_memory
@@ -145,11 +146,23 @@ def _run(
     services = opened.enter_context(Services.open(settings, metrics, new_key=new_key))
     services.watch(metrics)
     prepare(services.administration)
+    _tell_lost(services)
     background = Background(services)
     background.start()
     opened.callback(background.stop, BACKGROUND_SECONDS)
     _log.info("starting", version=__version__, store=settings.store.kind)
     run(_serve(settings, services, metrics, certificates, sockets, figures, admin, started))
+
+
+def _tell_lost(services: Services) -> None:
+    """Warn where the database was lost with its tenants: their clients would only see 401."""
+    try:
+        unknown = services.unknown()
+    except CannotOpen as error:  # whoever manages tenants may do so while their store is away
+        _log.warning("the store's tenants cannot be listed", reason=str(error))
+        return
+    if unknown:
+        _log.warning(lost_words(unknown))
 
 
 async def _serve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli import check_tenants, main
+from bridge.tenants.job_rows import CLAIMED
 from bridge.tenants.keks import new_kek
 from tests.cli.service import Configured, ask, wait_until
 from tests.processes import BridgeProcess
@@ -26,9 +28,15 @@ def configured(tmp_path: Path) -> Configured:
     text = made.file.read_text()
     assert DECLARED in text
     made.file.write_text(text.replace(DECLARED, "").replace('secret_file = "secret"\n', ""))
-    for file in made.folder.glob("state.db*"):
-        file.unlink()
+    lose_database(made)
+    shutil.rmtree(made.folder / "store" / "objects")
+    (made.folder / "store" / "objects").mkdir()
     return made
+
+
+def lose_database(configured: Configured) -> None:
+    for file in configured.folder.glob("state.db*"):
+        file.unlink()
 
 
 def run(configured: Configured, name: str, *words: str) -> Result:
@@ -85,6 +93,34 @@ def test_each_tenant_has_a_line(configured: Configured) -> None:
     assert "there is none yet" in found["tenants"][1]
 
 
+LOST = "the store holds 2 tenants the database does not know: storj-bridge recover (acme, zeta)"
+
+
+def test_a_lost_database_is_told_by_the_tenants_in_the_store(configured: Configured) -> None:
+    for name in ("zeta", "acme", "kept"):
+        told(configured, "tenant create", name)
+    told(configured, "tenant delete", "kept", "--yes")  # its files stay, and nobody misses it
+    assert verdicts(configured)[0] == 0
+    lose_database(configured)
+    for made in (False, True):  # before and after the service has made another
+        code, found = verdicts(configured)
+        assert (configured.folder / "state.db").exists() == made
+        assert (code, found["tenants"]) == (1, (False, LOST))
+        with configured.service() as process:
+            assert LOST in process.log_text()
+    told(configured, "recover")
+    assert verdicts(configured)[0] == 0
+    with configured.service() as process:
+        assert process.log_text().count(LOST) == 2  # not at this start
+
+
+def test_the_declared_tenant_is_none_that_is_missed(tmp_path: Path) -> None:
+    made = Configured(tmp_path / "declared")
+    lose_database(made)
+    assert verdicts(made)[0] == 0
+    assert "tokens and usage do not" in made.file.read_text().replace("\n# ", " ")
+
+
 def test_one_tenants_trouble_is_told_as_its_own(configured: Configured) -> None:
     for name in ("acme", "zeta", "made", "gone"):
         told(configured, "tenant create", name)
@@ -108,6 +144,35 @@ def test_one_tenants_trouble_is_told_as_its_own(configured: Configured) -> None:
     assert (code, list(found)[4:]) == (0, ["tenant acme"])
     assert verdicts(configured, "--tenant", "zeta")[0] == 1
     assert run(configured, "check", "--tenant", "nobody").exit_code == 6
+
+
+def test_who_stands_half_made_or_half_deleted_for_long_is_told(configured: Configured) -> None:
+    for name in ("made", "new", "lost", "late", "failed", "done"):
+        told(configured, "tenant create", name)
+    deleting = "UPDATE tenants SET status = 'being deleted' WHERE id IN ('lost', 'late', 'failed')"
+    job = "INSERT INTO jobs VALUES ('{0}', 'delete', '{0}', x'00', {1}, {2}, '{3}')"
+    now = time.time()
+    database(
+        configured,
+        "UPDATE tenants SET status = 'being made' WHERE id IN ('made', 'new')",
+        "UPDATE tenants SET created = created - 700 WHERE id = 'made'",
+        deleting,
+        "UPDATE tenants SET status = 'being deleted' WHERE id = 'done'",
+        job.format("late", now - 700, 0, CLAIMED),
+        job.format("failed", now + 300, 9, "the store did not answer"),
+        job.format("done", now + 60, 0, CLAIMED),
+    )
+    code, found = verdicts(configured)
+    words = {name.removeprefix("tenant "): said for name, said in found.items()}
+    assert code == 1
+    assert {name for name, (ok, _) in words.items() if not ok} == {"made", "lost", "late", "failed"}
+    assert "run storj-bridge tenant create made" in words["made"][1]
+    for name, why in (
+        ("lost", "nothing is left that would end it"),
+        ("late", "no service has gone on with it"),
+        ("failed", "has failed 9 times (the store did not answer)"),
+    ):
+        assert f"{why}: run storj-bridge tenant delete {name}" in words[name][1]
 
 
 def test_a_wrong_key_is_told_with_the_id_of_the_right_one(configured: Configured) -> None:
