@@ -9,7 +9,7 @@ from bridge.crypto.errors import CryptoError
 from bridge.crypto.keyring import Kek, kek_of
 from bridge.crypto.secrets import sealed_under
 from bridge.settings import Settings
-from bridge.state.api import State
+from bridge.state.api import State, StateNewer
 from bridge.store.api import Forbidden, ObjectStore, StoreError
 from bridge.store.deadline import deadline
 from bridge.tenants.api import NoSuchTenant, Status, Tenant, TenantError
@@ -77,7 +77,7 @@ class Readiness:
 
     def checks(self) -> dict[str, Ask]:
         """What to ask of each part."""
-        return {"store": self._ask_store, "state": self._state.probe, "keys": self._ask_keys}
+        return {"store": self._ask_store, "state": self._ask_state, "keys": self._ask_keys}
 
     def _ask_store(self) -> str | None:
         """Ask the declared tenant's store, or else those of who came last, or of anybody.
@@ -103,6 +103,12 @@ class Readiness:
             with closing(found), suppress(Forbidden):
                 found.probe()
             return None
+
+    def _ask_state(self) -> None:
+        try:
+            self._state.probe()
+        except StateNewer as error:
+            raise NotReady(str(error)) from None
 
     def _ask_one_of(self, stores: Sequence[ObjectStore]) -> None:
         """Until one answers: of one tenant alone the satellite may be away. Raises StoreError."""

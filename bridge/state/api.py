@@ -33,6 +33,13 @@ class StateFull(StateUnavailable):
     """The database needs more room than its disk has. What is small is done on a full disk too."""
 
 
+class StateNewer(StateError):
+    """A newer version has taken the database over: this process must not go on with it.
+
+    The message may be told to anybody.
+    """
+
+
 class LeaseBusy(StateError):
     """Somebody else holds one of the leases, and the time to wait is over."""
 
@@ -293,7 +300,10 @@ class State(Protocol):
         ...
 
     def probe(self) -> None:
-        """Ask the database, for real, whether it can read and write. Raises StateUnavailable."""
+        """Ask the database, for real, whether it can read and write.
+
+        Raises StateUnavailable, and StateNewer where it was brought up to date under this process.
+        """
         ...
 
     def close(self) -> None:

@@ -10,8 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import structlog
+
 from bridge.state.api import StateUnavailable
 from bridge.state.statements import Statements
+
+_log = structlog.get_logger()
+
+
+def logged(error: StateUnavailable) -> StateUnavailable:
+    """Note in a service's log what no client is told; returns it.
+
+    Its words hold no value and no secret.
+    """
+    if structlog.is_configured():  # other commands speak for themselves
+        _log.warning("the state database does not answer", reason=str(error))
+    return error
 
 
 class Cursor(Protocol):

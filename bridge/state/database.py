@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from bridge.state.api import StateError, StateUnavailable
+from bridge.state.api import StateError, StateNewer, StateUnavailable
 from bridge.state.backend import Backend, Cursor
 from bridge.state.core import Core
 from bridge.state.leases import Holders
@@ -150,7 +150,14 @@ class DatabaseState:
         return TenantLocks(tenant, self._writer, self._readers, self._statements)
 
     def probe(self) -> None:
-        """Write and read, for real. Raises StateUnavailable."""
+        """Write and read, for real. Raises StateUnavailable, StateNewer."""
+        rows, _ = self._readers.ask(self._statements.get_meta, ("version",))
+        version = int(rows[0][0]) if rows else 0
+        if version > VERSION:
+            raise StateNewer(
+                f"a newer version has brought the state database up to date (schema {version}, "
+                f"this process knows {VERSION}): stop this process, and start that version"
+            )
         mark = os.urandom(8)
         self._writer.run(
             lambda cursor, _now: cursor.execute(self._statements.put_meta, ("probe", mark)).rowcount

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from bridge.state.api import StateError, StateFull, StateUnavailable
-from bridge.state.backend import Cursor
+from bridge.state.backend import Cursor, logged
 from bridge.state.postgres_connection import ADVISORY, PostgresConnection, Raw, words
 from bridge.state.schema import ORIGINAL
 from bridge.state.server_clock import ServerClock
@@ -90,6 +90,9 @@ class PostgresBackend:
 
     def unavailable(self, error: Exception) -> StateUnavailable:
         """The error to raise for one of the driver's."""
+        return logged(self._meant(error))
+
+    def _meant(self, error: Exception) -> StateUnavailable:
         code = getattr(error, "sqlstate", None)
         if code == _FULL:
             return StateFull(f"the disk of the state database is full: {words(error)}")
@@ -145,8 +148,10 @@ class PostgresBackend:
                 # Several threads come here at once; the first one's time counts.
                 self._missing_since = min(self._missing_since, start)
                 if time.monotonic() >= self._missing_since + self._busy:
-                    raise StateUnavailable(
-                        f"the state database {self} cannot be reached: {words(error)}"
+                    raise logged(
+                        StateUnavailable(
+                            f"the state database {self} cannot be reached: {words(error)}"
+                        )
                     ) from error
                 time.sleep(min(_PAUSE, self._busy))
             else:

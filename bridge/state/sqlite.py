@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy.dialects import sqlite as dialect_module
 
 from bridge.state.api import StateError, StateFull, StateUnavailable
-from bridge.state.backend import Cursor
+from bridge.state.backend import Cursor, logged
 from bridge.state.reserve import Reserve
 from bridge.state.schema import ORIGINAL
 from bridge.state.statements import Statements
@@ -239,7 +239,7 @@ class SqliteBackend:
 
     def unavailable(self, error: Exception) -> StateUnavailable:
         """The error to raise for one of the driver's."""
-        return unavailable(error)
+        return logged(unavailable(error))
 
     def tables(self, cursor: Cursor) -> set[str]:
         """The names of all tables there are."""

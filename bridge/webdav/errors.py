@@ -33,6 +33,13 @@ STATUS: dict[type[Exception], int] = {
 }
 """Status by class; a subclass has its nearest ancestor's."""
 
+_WORDS: dict[type[Exception], str] = {
+    state.StateUnavailable: "the state database does not answer; try again",
+    state.StateFull: "the state database's disk is full",
+}
+"""What is said instead of an error's own words, which tell where the database is. It may be asked
+before anybody has signed in. The state's log has its words."""
+
 RETRY_AFTER = "10"
 """Seconds after which a 503 may be tried again."""
 
@@ -43,7 +50,7 @@ def refused_by(error: Exception) -> Refused | None:
         status = STATUS.get(kind)
         if status is not None:
             headers = {"Retry-After": RETRY_AFTER} if status == 503 else None
-            return Refused(status, str(error), headers=headers)
+            return Refused(status, _WORDS.get(kind, str(error)), headers=headers)
     return None
 
 

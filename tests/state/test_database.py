@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.state.api import LeaseName, StateError, StateUnavailable, Touch
+from bridge.state.api import LeaseName, StateError, StateNewer, StateUnavailable, Touch
 from bridge.state.database import open_state
 from bridge.state.schema import VERSION
 from tests.postgres import PostgreSQL, new_schema
@@ -69,6 +69,18 @@ def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     database.run(f"UPDATE meta SET value = {value} WHERE key = 'version'")
     with pytest.raises(StateError, match="newer version"):
         database.open()
+
+
+def test_a_process_notices_that_a_newer_version_has_taken_the_database_over(
+    database: Database,
+) -> None:
+    state = database.open()
+    state.probe()
+    newer = f"{VERSION + 1}".encode().hex()
+    value = f"X'{newer}'" if database.is_sqlite else f"'\\x{newer}'"
+    database.run(f"UPDATE meta SET value = {value} WHERE key = 'version'")
+    with pytest.raises(StateNewer, match=f"schema {VERSION + 1}, this process knows {VERSION}"):
+        state.probe()
 
 
 def test_some_other_programs_tables_are_refused_and_left_as_they_are(database: Database) -> None:

@@ -34,8 +34,16 @@ def test_every_error_of_the_layers_below_has_a_status(kind: type[Exception]) -> 
     refused = refused_by(kind("what happened"))
     assert refused is not None
     assert 400 <= refused.status < 600
-    assert refused.message == "what happened"
+    assert (refused.message == "what happened") == (kind is not state.StateUnavailable)
     assert (refused.headers.get("Retry-After") is not None) == (refused.status == 503)
+
+
+@pytest.mark.parametrize("kind", [state.StateUnavailable, state.StateFull])
+def test_nobody_is_told_where_the_state_database_is(kind: type[Exception]) -> None:
+    refused = refused_by(kind("PostgreSQL bridge at db.internal cannot be reached"))
+    assert refused is not None
+    assert "db.internal" not in refused.message
+    assert refused.message.startswith("the state database")
 
 
 @pytest.mark.parametrize("agent", NEXTCLOUD)
