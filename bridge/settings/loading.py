@@ -104,7 +104,9 @@ class Settings(BaseSettings):
     def declared(self) -> Tenant:
         """The tenant of ``[tenant]``. Raises SettingsError where there is none."""
         if self.tenant is None:
-            raise SettingsError(["tenant: missing: name one by [tenant], or in the command"])
+            raise SettingsError(
+                ["tenant: missing: say which by --tenant, or declare it by [tenant]"]
+            )
         return self.tenant
 
     @model_validator(mode="after")

@@ -21,7 +21,8 @@ def alone(state: State, tenant_id: str) -> Iterator[Lease]:
         held = state.tree(tenant_id).acquire([_WHOLE], [], wait=_WAIT)
     except LeaseBusy:
         raise NotForTenant(
-            f"tenant {tenant_id} is being made, deleted or copied by another process; try again"
+            f"tenant {tenant_id} is being made, deleted or copied by another process; if that "
+            "one has died, run this again in a minute or two"
         ) from None
     with held as lease:
         lease.unchanged()
