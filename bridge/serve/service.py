@@ -39,9 +39,11 @@ from bridge.telemetry.logs import configure_logs
 from bridge.telemetry.metrics import Metrics
 from bridge.tenants.api import Administration, Credential
 from bridge.tenants.configured import NewVault
+from bridge.tenants.credential_rows import CredentialRows
 from bridge.tenants.keks import new_kek
 from bridge.tenants.opened import OpenTenants
 from bridge.tenants.sign_in import SignIn
+from bridge.tenants.standing import Standing
 from bridge.tenants.vault import VaultError
 from bridge.webdav import Quota, WebDAVDoor
 
@@ -192,6 +194,7 @@ async def _serve(
         locks_for=tenants.locks,
         quota_for=_quota(settings, tenants),
         rights_for=lambda credential: credential.rights,
+        still_for=_still(services.administration.records.credentials),
         tenant_for=lambda credential: credential.tenant.id,
         workers=workers,
         turns=turns,
@@ -306,6 +309,11 @@ def _quota(settings: Settings, tenants: OpenTenants) -> Callable[[Credential], Q
         return Quota(used, min(room, default=None))
 
     return quota_for
+
+
+def _still(rows: CredentialRows) -> Callable[[Credential], Callable[[], None]]:
+    """What asks now and then whether a credential still stands."""
+    return lambda credential: Standing(rows, credential).require_now_and_then
 
 
 def _admin_url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
