@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from bridge.app import open_administration
 from bridge.cli.options import Rights, When, config_option, moment, rights_words, tenant_argument
 from bridge.cli.output import in_words, json_option, say
 from bridge.settings import load
-from bridge.tenants.api import ALL_RIGHTS, Credential, Right
+from bridge.tenants.api import ALL_RIGHTS, AlreadyThere, Credential, Right
 
 
 @click.group()
@@ -47,9 +48,17 @@ def create(
 ) -> None:
     """Make a credential; its user name is TENANT or TENANT.LABEL. The secret is shown once."""
     with in_words(as_json=as_json), open_administration(load(file), seals=True) as administration:
-        made = administration.create_credential(
-            tenant_id, label, rights=rights, root=root, expires=expires
-        )
+        try:
+            made = administration.create_credential(
+                tenant_id, label, rights=rights, root=root, expires=expires
+            )
+        except AlreadyThere as error:
+            if any(
+                each.label == label and _expired(each)
+                for each in administration.credentials(tenant_id)
+            ):
+                raise AlreadyThere(f"{error} (it has expired; revoke it first)") from None
+            raise
     words = f"User name  {made.credential.name}\nPassword   {made.secret}  (shown this once)"
     say(_facts(made.credential) | {"secret": made.secret}, words, as_json=as_json)
 
@@ -63,8 +72,7 @@ def list_(file: Path, tenant_id: str, *, as_json: bool) -> None:
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         found = administration.credentials(tenant_id)
     lines = [
-        f"{each.name:<32} {rights_words(each.rights):<24} {each.root:<24} "
-        f"{'expires ' + str(moment(each.expires)) if each.expires else ''}".rstrip()
+        f"{each.name:<32} {rights_words(each.rights):<24} {each.root:<24} {_end(each)}".rstrip()
         for each in found
     ]
     words = "\n".join(lines) or f"Tenant {tenant_id} has no credential yet: credential create"
@@ -88,6 +96,16 @@ def revoke(file: Path, tenant_id: str, label: str, *, as_json: bool) -> None:
     say({"username": name, "revoked": True, "left": left}, words, as_json=as_json)
 
 
+def _expired(found: Credential) -> bool:
+    return found.expires is not None and found.expires <= time.time()
+
+
+def _end(found: Credential) -> str:
+    if found.expires is None:
+        return ""
+    return f"{'expired' if _expired(found) else 'expires'} {moment(found.expires)}"
+
+
 def _facts(found: Credential) -> dict[str, object]:
     return {
         "username": found.name,
@@ -97,4 +115,5 @@ def _facts(found: Credential) -> dict[str, object]:
         "root": found.root,
         "created": moment(found.created),
         "expires": moment(found.expires),
+        "expired": _expired(found),
     }

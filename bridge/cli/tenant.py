@@ -85,9 +85,10 @@ def create(
     if made.recovery_grant:
         facts["recovery_grant"] = made.recovery_grant
         words += ["", "Recovery grant; keep it as grant.txt:", "", made.recovery_grant]
+    who = "They open" if made.recovery_grant else "It opens"
     words += [
         "",
-        "They open all its files without this program: docs/recovery.md says how.",
+        f"{who} all its files without this program: docs/recovery.md says how.",
         f"Next: storj-bridge credential create --config {file} {tenant_id}",
     ]
     say(facts, "\n".join(words), as_json=as_json)
@@ -138,7 +139,8 @@ def list_(file: Path, *, as_json: bool) -> None:
         found = [(each, administration.used(each.id)) for each in administration.tenants()]
     facts = {"tenants": [_facts(each) | _used(used) for each, used in found]}
     lines = [
-        f"{each.id:<24} {each.status.value:<14} {used.bytes:>16} bytes {used.files:>10} files"
+        f"{each.id:<24} {each.status.value:<14} {used.bytes:>16} bytes {used.files:>10} files  "
+        f"{_limit(each)}"
         for each, used in found
     ]
     say(facts, "\n".join(lines) or "There is no tenant yet: tenant create", as_json=as_json)
@@ -152,7 +154,11 @@ def show(file: Path, tenant_id: str, *, as_json: bool) -> None:
     """Show one tenant and what it holds."""
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         facts = _facts(administration.tenant(tenant_id)) | _used(administration.used(tenant_id))
-    words = "\n".join(f"{name:<14} {value}" for name, value in facts.items())
+    told = facts | {
+        "quota": "none" if facts["quota"] is None else facts["quota"],
+        "counted": facts["counted"] or "not yet",
+    }
+    words = "\n".join(f"{name:<14} {value}" for name, value in told.items() if value != "")
     say(facts, words, as_json=as_json)
 
 
@@ -216,8 +222,12 @@ def _change(file: Path, change: Callable[[Administration], Tenant], *, as_json: 
     """Change one tenant, and say what it is now."""
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         found = change(administration)
-    limit = "no quota" if found.quota is None else f"a quota of {found.quota} bytes"
-    say(_facts(found), f"Tenant {found.id} is {found.status.value}, with {limit}.", as_json=as_json)
+    words = f"Tenant {found.id} is {found.status.value}, with {_limit(found)}."
+    say(_facts(found), words, as_json=as_json)
+
+
+def _limit(found: Tenant) -> str:
+    return "no quota" if found.quota is None else f"a quota of {found.quota} bytes"
 
 
 def _facts(found: Tenant) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -47,8 +48,7 @@ def list_(file: Path, *, as_json: bool) -> None:
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         found = administration.tokens()
     lines = [
-        f"{each.id}  {each.tenant or 'the operator':<24} {moment(each.expires) or 'for ever':<20} "
-        f"{each.label}"
+        f"{each.id}  {each.tenant or 'the operator':<24} {_end(each):<28} {each.label}"
         for each in found
     ]
     facts = {"tokens": [_facts(each) for each in found]}
@@ -66,6 +66,16 @@ def revoke(file: Path, token_id: str, *, as_json: bool) -> None:
     say({"id": token_id, "revoked": True}, f"Token {token_id} is revoked.", as_json=as_json)
 
 
+def _expired(found: Token) -> bool:
+    return found.expires is not None and found.expires <= time.time()
+
+
+def _end(found: Token) -> str:
+    if found.expires is None:
+        return "for ever"
+    return f"{'expired ' if _expired(found) else ''}{moment(found.expires)}"
+
+
 def _facts(found: Token) -> dict[str, object]:
     return {
         "id": found.id,
@@ -73,4 +83,5 @@ def _facts(found: Token) -> dict[str, object]:
         "tenant": found.tenant,
         "created": moment(found.created),
         "expires": moment(found.expires),
+        "expired": _expired(found),
     }

@@ -219,6 +219,13 @@ def test_those_that_are_not_reached_in_time_are_told_as_such(
     assert "--tenant" in found["tenants"][1]
 
 
+def test_who_names_no_tenant_is_told_how(configured: Configured) -> None:
+    for name, words in (("fsck", ()), ("export", (str(configured.folder / "target"),))):
+        refused = run(configured, name, *words)
+        assert refused.exit_code == 3
+        assert "--tenant" in refused.stderr
+
+
 def test_without_tenants_a_service_is_ready_and_its_store_is_asked(configured: Configured) -> None:
     with configured.service() as process:
         assert ready(process) == (200, {"store": "ok", "state": "ok", "keys": "ok"})

@@ -16,6 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli import main
+from bridge.state.api import LeaseName
+from bridge.state.database import open_state
+from bridge.tenants import alone
 from bridge.tenants.keks import new_kek
 from tests import secrecy
 from tests.cli.service import Configured, ask, authorization
@@ -111,6 +114,57 @@ def test_a_tenant_is_made_used_suspended_and_deleted(
     assert status(service, mine, verb="PROPFIND") == 207
 
 
+def test_what_is_not_there_is_not_told_as_if_it_were(configured: Configured) -> None:
+    shown = command(configured, "tenant", "create", "acme").stdout
+    assert "It opens all its files" in shown  # one thing: there is no grant
+    lines = command(configured, "tenant", "show", "acme").stdout.splitlines()
+    facts = dict(line.split(maxsplit=1) for line in lines)
+    assert (facts["quota"], facts["counted"]) == ("none", "not yet")
+    assert not {"bucket", "partner"} & facts.keys()
+    told(configured, "tenant", "quota", "acme", "500GB")
+    listed = command(configured, "tenant", "list").stdout
+    assert re.search(r"^acme .* a quota of 500000000000 bytes$", listed, re.MULTILINE)
+    assert re.search(r"^main .* no quota$", listed, re.MULTILINE)
+
+
+def test_what_has_expired_is_told_as_such(configured: Configured) -> None:
+    told(configured, "tenant", "create", "acme")
+    told(configured, "credential", "create", "acme", "old", "--expires", "1d")
+    told(configured, "credential", "create", "acme", "new", "--expires", "1d")
+    told(configured, "token", "create", "old", "--expires", "1d")
+    told(configured, "token", "create", "new", "--expires", "1d")
+    connection = sqlite3.connect(configured.folder / "state.db")
+    with connection:
+        for table in ("credentials", "tokens"):
+            connection.execute(f"UPDATE {table} SET expires = 1e9 WHERE label = 'old'")
+    connection.close()
+    for words, kind in (
+        (("token", "list"), "tokens"),
+        (("credential", "list", "acme"), "credentials"),
+    ):
+        each = {found["label"]: found["expired"] for found in told(configured, *words)[kind]}
+        assert each == {"new": False, "old": True}
+        lines = command(configured, *words).stdout.splitlines()
+        assert ["old" in line for line in lines] == ["expired 2001-09-09" in line for line in lines]
+    for label, expired in (("old", True), ("new", False)):
+        refused = command(configured, "credential", "create", "acme", label)
+        assert refused.exit_code == 7
+        assert ("(it has expired; revoke it first)" in refused.stderr) == expired
+
+
+def test_a_creation_that_died_is_told_when_to_run_it_again(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone, "_WAIT", 0.0)
+    name = LeaseName(b"", b"whole tenant")
+    with open_state(configured.folder / "state.db") as state:
+        held = state.tree("acme").acquire([name], [], wait=0.0)
+        refused = command(configured, "tenant", "create", "acme")
+        held.release()
+    assert refused.exit_code == 7
+    assert "if that one has died, run this again in a minute or two" in refused.stderr
+
+
 def test_a_tenant_that_has_no_grant_gets_none(configured: Configured) -> None:
     told(configured, "tenant", "create", "acme")
     for name, words in (("acme", "only tenants on Storj"), ("main", "only tenants on Storj")):
@@ -175,6 +229,21 @@ def test_usage_is_told_by_day_and_by_month(configured: Configured) -> None:
     (row,) = (row for row in rows if row["tenant"] == "acme")
     assert (row["month"], row["bytes_down"]) == (day["day"][:7], str(3 * size))
     assert command(configured, "usage", "--first", "yesterday").exit_code == 7
+    told(configured, "tenant", "delete", "acme", "--purge", "--yes")
+    (gone,) = told(configured, "usage", "acme")["days"]
+    assert (gone["day"], gone["down"]) == (day["day"], 3 * size)
+    assert command(configured, "usage", "nobody").exit_code == 6
+
+
+def test_usage_from_a_day_to_one_before_it_is_refused(configured: Configured) -> None:
+    days = ("usage", "--first", "2031-01-02", "--last", "2031-01-01")
+    done = command(configured, *days, "--json")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["error"] == {
+        "code": 2,
+        "message": "the first day, 2031-01-02, comes after the last, 2031-01-01",
+    }
+    assert command(configured, *days).exit_code == 2
 
 
 def test_a_token_opens_the_admin_api_until_it_is_revoked(
