@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.admin.asked import Answer, Asked, answer, made
+from bridge.admin.asked import Answer, Asked, answer
 from bridge.admin.models import (
     CredentialMade,
     CredentialOutput,
@@ -24,8 +24,8 @@ def create(administration: Administration, asked: Asked, sent: CredentialToMake)
         expires=sent.expires,
     )
     shown = CredentialMade(credential=CredentialOutput.of(new.credential), secret=new.secret)
-    place = f"/tenants/{asked.tenant}/credentials/{new.credential.name}"
-    return made(shown, place, asked.tenant)
+    # Without a location: a credential is listed and revoked, and not asked for by itself.
+    return Answer(201, shown.model_dump_json().encode(), tenant=asked.tenant)
 
 
 def every(administration: Administration, asked: Asked, _sent: Nothing) -> Answer:

@@ -104,10 +104,11 @@ def test_credentials_are_made_listed_and_revoked(server: Running) -> None:
     assert part["expires"] == "2099-12-31T22:59:59Z"
     every = ask.json("GET", "/tenants/acme/credentials")["credentials"]
     assert every == [whole["credential"], part]
-    place = made.header("Location") or ""
-    assert place == f"{ROOT}/tenants/acme/credentials/acme.it@desk.2"
-    assert ask("DELETE", place.removeprefix(ROOT)).status == 204
-    assert ask("DELETE", place.removeprefix(ROOT)).status == 404
+    assert made.header("Location") is None  # a GET there would be 405
+    place = "/tenants/acme/credentials/acme.it@desk.2"
+    assert ask("GET", place).status == 405
+    assert ask("DELETE", place).status == 204
+    assert ask("DELETE", place).status == 404
     assert ask("DELETE", "/tenants/acme/credentials/acme").status == 204
     assert ask.json("GET", "/tenants/acme/credentials") == {"credentials": []}
 
@@ -172,6 +173,21 @@ def test_usage_by_day_in_json(counted: Running) -> None:
     assert [(day["tenant"], day["day"]) for day in own["days"]] == [("acme", "2031-02-01")]
     assert own["quota"] == 9
     assert own["used"] == {"bytes": 5, "stored": 7, "files": 1, "counted": None}
+
+
+def test_usage_from_a_day_to_one_before_it_is_refused(counted: Running) -> None:
+    for path in ("/usage", "/tenants/acme/usage"):
+        asked = f"{path}?first=2031-01-31&last=2031-01-30"
+        problem = counted.operator.json("GET", asked, status=422)
+        assert "2031-01-31, comes after the last, 2031-01-30" in problem["detail"]
+
+
+def test_usage_of_all_has_that_of_tenants_that_are_gone(counted: Running) -> None:
+    ask = counted.operator
+    assert ask("DELETE", "/tenants/acme?purge=true").status == 204
+    days = ask.json("GET", "/usage?first=2031-01-31&last=2031-01-31")["days"]
+    assert [(day["tenant"], day["down"]) for day in days] == [("acme", 4), ("other", 5)]
+    assert ask("GET", "/tenants/acme/usage").status == 404
 
 
 def test_usage_by_month_in_csv(counted: Running) -> None:
