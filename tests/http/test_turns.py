@@ -202,6 +202,43 @@ def test_an_error_in_a_turn_gives_it_back() -> None:
     run(work())
 
 
+def test_a_turn_lasts_until_all_that_holds_it_is_done_however_that_ends() -> None:
+    async def work() -> None:
+        lane, order = Lane(10), list[int]()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        failed: asyncio.Future[None] = loop.create_future()
+        cancelled: asyncio.Future[None] = loop.create_future()
+        async with AsyncExitStack() as stack:
+            async with lane.turn(somebody(), 10, SOON) as turn:
+                for each in (done, failed, cancelled):
+                    assert turn.held_by(each) is each
+                await stack.enter_async_context(waiting(lane, 4, order))
+            done.set_result(None)
+            failed.set_exception(ZeroDivisionError())
+            await asyncio.sleep(NEVER)
+            assert (lane.lent, lane.turns, order) == (10, 1, [])
+            cancelled.cancel()
+            await asyncio.sleep(NEVER)
+            assert order == [4]
+        assert (lane.lent, lane.turns) == (0, 0)
+
+    run(work())
+
+
+def test_what_is_done_before_its_turn_ends_does_not_hold_it() -> None:
+    async def work() -> None:
+        lane = Lane(10)
+        async with lane.turn(somebody(), 10, SOON) as turn:
+            held = turn.held_by(asyncio.get_running_loop().create_future())
+            held.set_result(None)
+            await asyncio.sleep(NEVER)
+            assert (lane.lent, lane.turns) == (10, 1)
+        assert (lane.lent, lane.turns) == (0, 0)
+
+    run(work())
+
+
 def test_short_uploads_do_not_wait_for_long_ones() -> None:
     async def work() -> None:
         turns = Turns(256 << 20, 64 << 20, 2 << 20, NEVER)
