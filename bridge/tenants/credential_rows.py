@@ -14,6 +14,7 @@ from bridge.tenants.api import (
     AlreadyThere,
     Credential,
     NoSuchCredential,
+    NoSuchTenant,
     NotForTenant,
     Right,
     Status,
@@ -180,13 +181,18 @@ class CredentialRows:
     def add(self, row: CredentialRow, parent: bytes = b"") -> None:
         """Add one whose grant was cut from ``parent``, the tenant's, sealed as it was then.
 
-        Raises NoSuchTenant, AlreadyThere, NotForTenant.
+        Raises NoSuchTenant, also where the tenant is another one of that name, made since the row's
+        was read; AlreadyThere, NotForTenant.
         """
         tenant_id, label = row.credential.tenant.id, row.credential.label
 
         def add(transaction: Transaction) -> None:
             tenant = the_tenant(transaction, tenant_id)
             status = tenant.tenant.status
+            if tenant.tenant.created != row.credential.tenant.created:
+                raise NoSuchTenant(
+                    f"tenant {tenant_id} was deleted just now, and another made by its name"
+                )
             if tenant.sealed_grant != parent:  # or it would end with that
                 raise NotForTenant(
                     f"the access grant of tenant {tenant_id} was replaced just now: try again"
