@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +14,7 @@ from aiohttp import web
 from bridge.admin.asked import Answer, Asked
 from bridge.admin.lasting import Lasting
 from bridge.admin.openapi import PATH, document
+from bridge.admin.places import Places
 from bridge.admin.problems import (
     CONTENT_TYPE,
     NO_TENANT,
@@ -29,9 +27,9 @@ from bridge.admin.problems import (
 from bridge.admin.reading import BODY, read_json, read_query, wants_csv
 from bridge.admin.routes import ROOT, Route, find
 from bridge.http.answer import SERVER, forwarded_request_id, new_request_id
-from bridge.http.bearer import TokenGate
+from bridge.http.bearer import TokenGate, parse_bearer
 from bridge.http.body import Body
-from bridge.http.errors import Overloaded, Refused
+from bridge.http.errors import Refused
 from bridge.http.limits import Limits
 from bridge.http.origin import Origins
 from bridge.http.pool import Workers
@@ -40,15 +38,6 @@ from bridge.tenants.api import Administration, Token
 
 _log = logging.getLogger("bridge.admin")
 _audit = structlog.get_logger()
-
-AT_ONCE = 32
-"""Requests that are served at once; one more is told to come again."""
-
-AT_ONCE_BOUND = 4
-"""How many of them with tokens of one tenant, so that none can keep the operator out."""
-
-CHANGES_AT_ONCE = 8
-"""How many of all change something: these may wait for a store, each in a worker thread."""
 
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -83,8 +72,7 @@ class AdminDoor:
         self._served = served
         self._document = document()
         self._lasting: Lasting[Answer] = Lasting()
-        self._running: Counter[str | None] = Counter()
-        self._changes = asyncio.Semaphore(CHANGES_AT_ONCE)
+        self._places = Places(limits.wait)
         self.gate: TokenGate[Token] = TokenGate(
             administration.token, workers.sign_in, realm=realm, waiting=limits.connections // 4
         )
@@ -147,7 +135,8 @@ class AdminDoor:
         sent = request.headers.getall("Authorization", ())
         if len(sent) > 1:
             raise Refused(400, "send one Authorization header: a proxy may have looked at another")
-        token = await self.gate.enter(sent[0] if sent else None, call.address)
+        call.authorization = next(iter(sent), None)
+        token = await self.gate.enter(call.authorization, call.address)
         call.token = token
         found = find(path.removeprefix(ROOT)) if path.startswith(ROOT + "/") else None
         if found is None:
@@ -165,56 +154,49 @@ class AdminDoor:
         call.route, call.tenant = route, names.get("tenant", "")
         values = await _sent(call, route, query, body)
         asked = Asked(**names, csv=wants_csv(request.headers.get("Accept")))
-        with self._place(token):
-            answer = await self._perform(route, asked, values)
+        try:
+            with self._places.request(token.tenant):
+                answer = await self._perform(call, token, route, asked, values)
+        except _ShutOut:
+            self.gate.forget()
+            await self.gate.enter(call.authorization, call.address)  # who says so, as ever
+            raise
         call.tenant = call.tenant or answer.tenant
         return answer
 
-    @contextmanager
-    def _place(self, token: Token) -> Iterator[None]:
-        """One of the places there are; raises Overloaded where there is none."""
-        running = self._running
-        if running.total() >= AT_ONCE or (token.tenant and running[token.tenant] >= AT_ONCE_BOUND):
-            raise Overloaded
-        running[token.tenant] += 1
-        try:
-            yield
-        finally:
-            running[token.tenant] -= 1
-            if not running[token.tenant]:
-                del running[token.tenant]
-
-    async def _perform(self, route: Route[Any], asked: Asked, sent: object) -> Answer:
-        # Among the short calls, so that a revocation never waits behind the copies of clients; and
-        # in a line of its own, so that it does not behind a tenant's requests, which may all hang.
+    async def _perform(
+        self, call: _Call, token: Token, route: Route[Any], asked: Asked, sent: object
+    ) -> Answer:
+        # Among the short calls, so that a revocation never waits behind the copies of clients. The
+        # operator's in a line of its own, so that it does not behind a tenant's requests, which may
+        # all hang; a tenant's in that tenant's line, of which it would else have two.
         run = partial(
             self._workers.quick.run,
-            partial(route.perform, self._administration, asked, sent),
-            line=("admin", asked.tenant),
+            partial(self._act, call, route, asked, sent),
+            line=token.tenant or ("admin", asked.tenant),
         )
         if route.method == "GET":
             return await run()
         try:
             if route.lasting:
-                key = route.name, asked.tenant, repr(sent)
+                # By token: what waits for its turn must not begin for one who was shut out.
+                key = token.id, route.name, asked.tenant, repr(sent)
                 return await self._lasting.join(key, partial(run, begun=True)) or Answer(202)
-            async with self._change():
+            async with self._places.change(token.tenant):
                 return await run()
         finally:
             self.gate.forget()  # a token may be gone, or its tenant
 
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[None]:
-        """One of the changes that there may be; raises Overloaded after the wait."""
-        try:
-            async with asyncio.timeout(self._limits.wait):
-                await self._changes.acquire()
-        except TimeoutError:
-            raise Overloaded from None
-        try:
-            yield
-        finally:
-            self._changes.release()
+    def _act(self, call: _Call, route: Route[Any], asked: Asked, sent: object) -> Answer:
+        """Do what is asked, in a worker, if the token is still good. Raises _ShutOut.
+
+        The body, the turn and the worker may each have been long in coming, and what is done now
+        outlives the token.
+        """
+        text = parse_bearer(call.authorization or "")
+        if text is None or self._administration.token(text) is None:
+            raise _ShutOut("the token is no longer good")
+        return route.perform(self._administration, asked, sent)
 
     def _say(self, call: _Call, status: int, seconds: float) -> None:
         request = call.request
@@ -244,15 +226,29 @@ class AdminDoor:
             )
 
 
+class _ShutOut(Exception):
+    """The token was good when the request came, and is not when its turn has come."""
+
+
 class _Call:
     """A request, and what becomes known of it. ``secrets``: what no answer may repeat."""
 
-    __slots__ = ("address", "request", "request_id", "route", "secrets", "tenant", "token")
+    __slots__ = (
+        "address",
+        "authorization",
+        "request",
+        "request_id",
+        "route",
+        "secrets",
+        "tenant",
+        "token",
+    )
 
     def __init__(self, request: web.BaseRequest, request_id: str, address: str) -> None:
         self.request = request
         self.request_id = request_id
         self.address = address
+        self.authorization: str | None = None
         self.token: Token | None = None
         self.route: Route[Any] | None = None
         self.tenant = ""

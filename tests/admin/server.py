@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import uvloop
@@ -63,12 +62,14 @@ class Api:
 
 @dataclass
 class Running:
-    """A server that runs. ``served`` has every request that was answered."""
+    """A server that runs, in ``loop``. ``served`` has every request that was answered."""
 
     port: int
     watched: Watched
     administration: Administration
     door: AdminDoor
+    workers: Workers
+    loop: asyncio.AbstractEventLoop
     served: list[Served]
     operator: Api
 
@@ -78,6 +79,12 @@ class Running:
     def bound(self, tenant: str) -> Api:
         """Requests with a new token that is bound to this tenant."""
         return self.api(self.administration.create_token("bound", tenant_id=tenant).text)
+
+    def occupy(self, tenant: str, call: Callable[[], object], times: int) -> None:
+        """Have workers run ``call`` so often in a tenant's name, as its requests for files do."""
+        quick = self.workers.of(tenant).quick
+        for _ in range(times):
+            self.loop.call_soon_threadsafe(quick.submit, call)
 
 
 @contextmanager
@@ -90,7 +97,7 @@ def running(
     """Serve the service until the block ends."""
     limits = limits or Limits(drain=0.5)
     administration = watched.administration
-    box: list[tuple[int, AdminDoor, Callable[[], object]]] = []
+    box: list[tuple[int, AdminDoor, Workers, asyncio.AbstractEventLoop, asyncio.Event]] = []
     ready = threading.Event()
     failed: list[BaseException] = []
     served: list[Served] = []
@@ -110,8 +117,7 @@ def running(
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        end = partial(loop.call_soon_threadsafe, stop.set)
-        box.append((runner.addresses[0][1], door, end))
+        box.append((runner.addresses[0][1], door, workers, loop, stop))
         ready.set()
         await stop.wait()
         await runner.cleanup()
@@ -130,12 +136,12 @@ def running(
     ready.wait(10)
     if failed:
         raise failed[0]
-    port, door, stop = box[0]
+    port, door, workers, loop, stop = box[0]
     operator = Api(port, administration.create_token("operator").text)
     try:
-        yield Running(port, watched, administration, door, served, operator)
+        yield Running(port, watched, administration, door, workers, loop, served, operator)
     finally:
-        stop()
+        loop.call_soon_threadsafe(stop.set)
         thread.join(10)
     if failed:
         raise failed[0]

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.admin.door import CHANGES_AT_ONCE
+from bridge.admin import places
 from bridge.admin.reading import BODY
 from bridge.admin.routes import ROUTES
 from tests.admin.server import ROOT, Running, running
@@ -412,7 +412,7 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_refused_without(server:
 def test_a_tenant_that_asks_much_leaves_room_for_the_operator(
     watched: Watched,
 ) -> None:
-    """Counted by what runs at once; see also AT_ONCE_BOUND."""
+    """Counted by what runs at once; see also bridge.admin.places."""
     watched.create_tenant(OWN)
     held, go = threading.Event(), threading.Event()
     credentials = watched.credentials
@@ -468,15 +468,15 @@ def test_changes_that_hang_leave_workers_for_everything_else(watched: Watched) -
         for thread in threads:
             thread.start()
         limit = time.monotonic() + 20
-        while running_now < CHANGES_AT_ONCE and time.monotonic() < limit:
+        while running_now < places.OPERATORS.changes and time.monotonic() < limit:
             time.sleep(0.01)
         assert server.operator("GET", "/tenants").status == 200
-        assert running_now == CHANGES_AT_ONCE
+        assert running_now == places.OPERATORS.changes
         go.set()
         for thread in threads:
             thread.join(20)
     assert statuses == [200] * 20
-    assert most == CHANGES_AT_ONCE
+    assert most == places.OPERATORS.changes
 
 
 def test_proxies_say_who_asks_only_where_they_are_trusted(watched: Watched) -> None:

@@ -17,9 +17,14 @@ from bridge.http import failures
 from tests.admin.server import ROOT, Running, running
 from tests.admin.watched import Watched
 
+# 413: it writes a grant of other letters than grants have, each as six bytes of JSON.
+# 422: well-formed, and cannot be.
 CONFIGURATION = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "401", "403", "404", "409", "422"] # 422: well-formed, and cannot be
+expected-statuses = ["2xx", "401", "403", "404", "409", "413", "422"]
+
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422"]
 """
 
 OWN = """
