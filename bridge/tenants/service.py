@@ -9,6 +9,7 @@ from contextlib import suppress
 from bridge.crypto.keyring import Kek
 from bridge.files.path import Path
 from bridge.state.api import State
+from bridge.store.deadline import deadline
 from bridge.tenants.api import (
     ALL_RIGHTS,
     Credential,
@@ -47,6 +48,9 @@ from bridge.tenants.wanted import (
     folder_of,
 )
 from bridge.tenants.work import Works
+
+FOLDER_SECONDS = 30.0
+"""For making a credential's root folder: or who was shut out might get it hours later."""
 
 
 class TenantService:
@@ -196,7 +200,8 @@ class TenantService:
             grant = self._storage.credential_grant(row.tenant, grant, rights, expires)
         sealed = self.sealer.seal(CREDENTIAL_GRANT, tenant_id, grant)
         if not folder.is_root and row.tenant.status is Status.ACTIVE:
-            self.make_folder(tenant_id, folder)
+            with deadline(FOLDER_SECONDS):
+                self.make_folder(tenant_id, folder)
         self.records.credentials.add(
             CredentialRow(credential, digest_of(secret), sealed), row.sealed_grant
         )

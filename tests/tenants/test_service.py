@@ -15,6 +15,7 @@ from bridge.files.path import Path as FilePath
 from bridge.state.api import Lock
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import Unavailable
+from bridge.store.deadline import remaining
 from bridge.tenants import credential_rows
 from bridge.tenants.api import (
     ALL_RIGHTS,
@@ -34,7 +35,7 @@ from bridge.tenants.opened import OpenTenants
 from bridge.tenants.recover import Recovery
 from bridge.tenants.rekeying import Rekeying
 from bridge.tenants.rotation import Margins
-from bridge.tenants.service import TenantService
+from bridge.tenants.service import FOLDER_SECONDS, TenantService
 from bridge.tenants.sign_in import SignIn
 from bridge.tenants.usage import DAY, Change, Traffic
 from bridge.tenants.usage_rows import TenantUsage
@@ -569,6 +570,18 @@ def test_a_period_is_refused_that_ends_before_it_begins(metered: TenantService) 
         with pytest.raises(Invalid, match="after the last"):
             metered.usage(tenant_id, first="2031-01-02", last="2031-01-01")
     assert metered.usage("acme", last="1999-12-31") == []
+
+
+def test_a_store_that_is_slow_does_not_hold_up_a_credential_for_long(
+    service: TenantService,
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    left: list[float | None] = []
+    service.make_folder = lambda _tenant_id, _folder: left.append(remaining())
+    service.create_credential("acme", "x", root="/photos")
+    (seconds,) = left
+    assert seconds is not None
+    assert 0 < seconds <= FOLDER_SECONDS
 
 
 def test_tokens_open_until_they_end(service: TenantService) -> None:
