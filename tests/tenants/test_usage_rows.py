@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path as FilePath
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from bridge.files.api import Usage
 from bridge.files.errors import StorageFull
+from bridge.state.api import Transaction
 from bridge.state.database import DatabaseState, open_state
 from bridge.tenants.api import Invalid, NoSuchTenant, Tenant, UsageDay, Used
 from bridge.tenants.clock_steps import ClockSteps
@@ -237,6 +241,27 @@ def test_days_that_cannot_be_are_refused() -> None:
         Span.of("yesterday", None)
     with pytest.raises(NoDays, match="2024-10-05, comes after the last, 2024-10-04"):
         Span.of("2024-10-05", "2024-10-04")
+
+
+def test_wrong_days_are_corrected_as_the_documentation_says(process: Process) -> None:
+    told = (FilePath(__file__).resolve().parents[2] / "docs" / "tenants.md").read_text()
+    block = told.partition("**Wrong days**")[2].partition("    --")[2].partition("\n\n")[0]
+    statements = re.findall(r"\b(?:SELECT|UPDATE|DELETE) [^;]*;", block)
+    assert len(statements) == 4
+    state = process()
+    traffic = {22_299: Traffic(1, 1, 1), 22_300: Traffic(2, 2, 2), 22_665: Traffic(512, 0, 3)}
+    usage_of(state).add(Change(), traffic)
+    found = [state.rows.write(partial(_run, each)) for each in statements]
+    assert [row[1] for row in found[0]] == [22_665]
+    assert [(day.day, day.up, day.down, day.requests) for day in days_of(state)] == [
+        ("2031-01-20", 1, 1, 1),
+        ("2031-01-21", 514, 2, 5),
+    ]
+    assert [day.byte_hours for day in days_of(state)] == [2e12 * 24, 0.0]
+
+
+def _run(statement: str, transaction: Transaction) -> Sequence[tuple[object, ...]]:
+    return transaction.execute(text(statement)).rows
 
 
 def test_a_count_is_believed_once(process: Process) -> None:
