@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
+import logging
 import math
 import multiprocessing
 import os
@@ -17,6 +20,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from bridge.app import open_database
@@ -36,6 +40,7 @@ from bridge.state.database import DatabaseState, open_state
 from bridge.state.postgres import MOST_READERS, PostgresBackend
 from bridge.state.server_clock import ServerClock
 from bridge.stores import CannotOpen
+from bridge.telemetry.logs import configure_logs
 from tests.postgres import PostgreSQL, new_schema, running_postgresql
 from tests.state.conftest import Database, fill, mounted_disk, until
 from tests.state.proxy import Proxy
@@ -118,6 +123,28 @@ def test_a_server_that_stays_away_is_unavailable_until_it_is_there_again(
         server.start_again()
         assert change(state) == before + 1
         assert generation(state) == before + 1
+
+
+def test_a_server_that_is_away_is_named_in_the_log(server: PostgreSQL) -> None:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logs(form="json", stream=stream)
+    try:
+        with open_state(server.url, busy=0.1) as state:
+            server.stop()
+            with pytest.raises(StateUnavailable):
+                state.probe()
+            server.start_again()
+    finally:
+        structlog.reset_defaults()
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.getLogger("bridge").setLevel(logging.NOTSET)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    reasons = [line["reason"] for line in lines if "does not answer" in line["event"]]
+    assert any("cannot be reached: " in reason for reason in reasons)
 
 
 def test_restarts_under_load_lose_nothing_that_was_answered(server: PostgreSQL) -> None:
