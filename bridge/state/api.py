@@ -1,7 +1,7 @@
 """The interfaces of the state that workers share, and the errors they raise.
 
 Nothing here is the truth about files: the bucket is. The state can be lost and made anew
-at the cost of locks, leases, statistics and one rescan by clients; what it knows of tenants lies
+at the cost of locks, leases, tokens, usage and one rescan by clients; what it knows of tenants lies
 sealed in the bucket too. Names appear only as the files layer's sealed bytes, directories only by
 their ids; times are Unix seconds on the database's clock.
 

@@ -223,7 +223,7 @@ def _prepare(cursor: Cursor, backend: Backend, until: float | None) -> bytes | N
         raise StateError(
             f"{backend} was written by a newer version (schema {version}, this one knows "
             f"{VERSION}): install that version, or name another database and bring tenants back "
-            "by storj-bridge recover (locks and usage are lost, and clients rescan)"
+            "by storj-bridge recover (locks, tokens and usage are lost, and clients rescan)"
         )
     if version < VERSION:
         return None

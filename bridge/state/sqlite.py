@@ -115,8 +115,8 @@ def _at_opening(path: Path, error: sqlite3.Error) -> StateError:
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StateError(
             f"{path} is not a state database, or is damaged ({error}): "
-            "restore it, or remove it and bring tenants back by storj-bridge recover (locks and "
-            "usage are lost, and clients rescan)"
+            "restore it, or remove it and bring tenants back by storj-bridge recover (locks, "
+            "tokens and usage are lost, and clients rescan)"
         )
     return unavailable(error)
 

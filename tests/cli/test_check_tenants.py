@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli import check_tenants, main
+from bridge.state.schema import VERSION
 from bridge.tenants.job_rows import CLAIMED
 from bridge.tenants.keks import new_kek
 from tests.cli.service import Configured, ask, wait_until
@@ -217,6 +218,16 @@ def test_those_that_are_not_reached_in_time_are_told_as_such(
     assert code == 1
     assert "were not looked at" in found["tenants"][1]
     assert "--tenant" in found["tenants"][1]
+
+
+def test_a_service_under_which_the_database_was_upgraded_is_not_ready(
+    configured: Configured,
+) -> None:
+    with configured.service() as process:
+        assert ready(process)[0] == 200
+        database(configured, f"UPDATE meta SET value = '{VERSION + 1}' WHERE key = 'version'")
+        assert wait_until(lambda: ready(process)[0] == 503)
+        assert "stop this process, and start that version" in ready(process)[1]["state"]
 
 
 def test_who_names_no_tenant_is_told_how(configured: Configured) -> None:
