@@ -274,24 +274,33 @@ class Ledger:
 
 
 class Reservation:
-    """Bytes kept free for one change under way. For one thread at a time."""
+    """Bytes kept free for one change under way.
+
+    One thread at a time uses it, and any may release it meanwhile: an upload is aborted while a
+    write of it still runs.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._bytes = 0
+        self._released = False
+        self._lock = threading.Lock()
 
     def require(self, size: int) -> None:
-        """Reserve ``size`` bytes in all (none, if negative). Raises StorageFull."""
-        by = max(0, size) - self._bytes
-        if by:
-            self._ledger.grow(by)
-            self._bytes += by
+        """Reserve ``size`` bytes in all (none, if negative or released). Raises StorageFull."""
+        with self._lock:
+            by = max(0, size) - self._bytes
+            if by and not self._released:
+                self._ledger.grow(by)
+                self._bytes += by
 
     def settle(self, change: Change) -> None:
         """The change is made: give back what was reserved for it."""
-        reserved, self._bytes = self._bytes, 0
-        self._ledger.settle(reserved, change)
+        with self._lock:
+            reserved, self._bytes = self._bytes, 0
+            self._ledger.settle(reserved, change)
 
     def release(self) -> None:
         """Nothing will come of it; may be called at any time, also twice."""
+        self._released = True
         self.settle(Change())

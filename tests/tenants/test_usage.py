@@ -217,6 +217,16 @@ class TestTheQuota:
         assert kept.available == 20
         assert figures(kept.used) == (80, 90, 2)
 
+    def test_keeps_nothing_for_a_write_that_goes_on_after_its_upload_was_aborted(
+        self, shared: SharedUsage
+    ) -> None:
+        kept = ledger(shared, quota=100)
+        room = kept.reserve()
+        room.require(30)
+        room.release()
+        room.require(60)
+        assert kept.available == 100
+
     def test_may_change_at_any_time_and_be_less_than_what_is_there(
         self, shared: SharedUsage
     ) -> None:
