@@ -45,6 +45,11 @@ class Body:
         """Whether the connection is gone, and the body will never be whole."""
         return self._content.exception() is not None
 
+    @property
+    def arrived(self) -> bool:
+        """Whether all of it has come: to read it waits for nobody."""
+        return self._content.is_eof()
+
     async def fill(self, block: memoryview) -> int:
         """Fill ``block`` and return how much came; less than its length only at the body's end.
 

@@ -111,8 +111,11 @@ async def _uploaded(
     length = call.body.length
     if length is not None and length <= BLOCK and not call.body.expects:
         buffer = memoryview(bytearray(length))
-        async with watched(call):
-            _require_whole(await call.body.fill(buffer) if length else 0, promised)
+        if call.body.arrived:  # most have, and need nobody to watch them
+            _require_whole(await call.body.fill(buffer), promised)
+        else:
+            async with watched(call):
+                _require_whole(await call.body.fill(buffer), promised)
         return await finished(turn, call.workers.quick.submit(lambda: content.whole(buffer)))
     try:
         async with watched(call):
