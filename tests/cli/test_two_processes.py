@@ -28,10 +28,9 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield server
 
 
-@pytest.fixture
-def configured(tmp_path: Path, postgresql: PostgreSQL) -> Configured:
+def on_postgresql(folder: Path, postgresql: PostgreSQL) -> Configured:
     """A service with its state in an empty schema on PostgreSQL."""
-    made = Configured(tmp_path / "bridge")
+    made = Configured(folder / "bridge")
     made.file.write_text(made.file.read_text().replace('path = "state.db"', 'url_file = "url"'))
     url = made.folder / "url"
     url.touch(mode=0o600)
@@ -39,11 +38,20 @@ def configured(tmp_path: Path, postgresql: PostgreSQL) -> Configured:
     return made
 
 
-class Pair:
-    """Both processes, and a credential for them."""
+@pytest.fixture
+def configured(tmp_path: Path, postgresql: PostgreSQL) -> Configured:
+    """A service of a test's own."""
+    return on_postgresql(tmp_path, postgresql)
 
-    def __init__(self, processes: list[BridgeProcess], headers: dict[str, str]) -> None:
-        self._urls = [process.ready["webdav_url"] for process in processes]
+
+class Pair:
+    """Both processes, and a credential for them; paths are below ``folder``."""
+
+    def __init__(
+        self, processes: list[BridgeProcess], headers: dict[str, str], folder: str = ""
+    ) -> None:
+        self._urls = [process.ready["webdav_url"] + folder for process in processes]
+        self.folder = folder
         self._headers = headers
         self._threads = ThreadPoolExecutor(2)
 
@@ -71,10 +79,22 @@ class Pair:
         return sorted(re.findall(r"<D:href>([^<]+)</D:href>", answer.decode()))[1:]
 
 
-@pytest.fixture
-def pair(configured: Configured) -> Iterator[Pair]:
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL
+) -> Iterator[tuple[list[BridgeProcess], dict[str, str]]]:
+    """Both processes and the header that signs in, for all tests that do them no harm."""
+    configured = on_postgresql(tmp_path_factory.mktemp("both"), postgresql)
     with configured.service() as one, configured.service() as other:
-        yield Pair([one, other], authorization("main", configured.secret))
+        yield [one, other], authorization("main", configured.secret)
+
+
+@pytest.fixture
+def pair(both: tuple[list[BridgeProcess], dict[str, str]], request: pytest.FixtureRequest) -> Pair:
+    """Both processes, and an empty folder there."""
+    made = Pair(*both, folder=f"{request.node.name}/")
+    assert made.ask(0, "MKCOL", "")[0] == 201
+    return made
 
 
 def test_what_one_writes_the_other_reads_at_once(pair: Pair) -> None:
@@ -86,7 +106,12 @@ def test_what_one_writes_the_other_reads_at_once(pair: Pair) -> None:
         assert pair.ask(writer, "MKCOL", f"d{number}")[0] == 201
         assert len(pair.names(reader)) == number + 2
         assert (
-            pair.ask(reader, "MOVE", f"d{number}", headers={"Destination": f"/dav/e{number}"})[0]
+            pair.ask(
+                reader,
+                "MOVE",
+                f"d{number}",
+                headers={"Destination": f"/dav/{pair.folder}e{number}"},
+            )[0]
             == 201
         )
         assert pair.ask(writer, "PROPFIND", f"d{number}", headers={"Depth": "0"})[0] == 404
