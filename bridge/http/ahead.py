@@ -77,7 +77,8 @@ class Ahead:
 
     def _submit(self, call: Callable[[], None]) -> None:
         try:
-            done = self._pool.submit(call)
+            # Begun: the answer's header has been sent, and nothing else would ever end the reader.
+            done = self._pool.submit(call, begun=True)
         except Overloaded as error:  # no room in the queue: it ends here, and lets go
             self._ended = True
             self._blocks.append(error)

@@ -71,11 +71,12 @@ class Line:
 
     @contextmanager
     def _place(self, client: bytes) -> Iterator[_Address]:
-        address = self._addresses.setdefault(client, _Address())
+        address = self._addresses.get(client, _Address())
         if address.length >= self._most or self.length >= self._most_in_all:
             busy = Overloaded("too many sign-ins from this address are waiting; try again")
             busy.close = True  # its connection may be one that somebody else lacks
             raise busy
+        self._addresses[client] = address
         address.length += 1
         self.length += 1
         try:

@@ -153,10 +153,14 @@ class Pool:
                 self._given.put(None)
 
     def _give(self, job: _Job[object]) -> None:
+        if self._threads - self._free >= len(self._running) < self._threads:
+            try:
+                self._start()
+            except RuntimeError:  # the system has no thread left: those that are there will do
+                if not self._running:
+                    raise
         job.line.running += 1
         self._free -= 1
-        if self._threads - self._free > len(self._running) < self._threads:
-            self._start()
         self._given.put(job)
 
     def _enqueue(self, job: _Job[object], *, begun: bool) -> None:
@@ -204,8 +208,8 @@ class Pool:
         thread = threading.Thread(
             target=self._work, name=f"{self.name}-{len(self._running)}", daemon=True
         )
-        self._running.append(thread)
         thread.start()
+        self._running.append(thread)
 
     def _work(self) -> None:
         self._begin()

@@ -196,7 +196,10 @@ async def _multipart(call: Call, opened: _Opened, headers: dict[str, str]) -> we
     async def parts() -> AsyncIterator[Buffer]:
         for head, (offset, length) in zip(heads, opened.ranges, strict=True):
             yield head
-            whole = await pool.run(lambda o=offset, n=length: _open_range(call, opened, o, n))  # type: ignore[misc]
+            whole = await pool.run(
+                lambda o=offset, n=length: _open_range(call, opened, o, n),  # type: ignore[misc]
+                begun=True,
+            )
             if whole.reader is None:
                 yield whole.first
             else:

@@ -63,15 +63,20 @@ async def _send(call: Call, ready: list[bytes], rest: Iterator[bytes] | None) ->
     pool = call.workers.quick
 
     async def all_blocks() -> AsyncIterator[bytes]:
-        ahead = None if rest is None else pool.submit(lambda: next(rest, None))
-        for block in ready:
-            yield block
-        while ahead is not None:
-            made = await ahead
-            if made is None:
-                return
-            ahead = None if rest is None else pool.submit(lambda: next(rest, None))
-            yield made
+        # One ahead of what is sent. Begun: the answer's header is, and it cannot be refused any more.
+        ahead = None if rest is None else pool.submit(lambda: next(rest, None), begun=True)
+        try:
+            for block in ready:
+                yield block
+            while ahead is not None:
+                made = await ahead
+                if made is None:
+                    return
+                ahead = None if rest is None else pool.submit(lambda: next(rest, None), begun=True)
+                yield made
+        finally:
+            if ahead is not None:  # fetched, though nobody waits for it any more
+                ahead.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     response = web.StreamResponse(status=207, headers={"Server": SERVER, **call.extra, **_TYPE})
     await send_blocks(call.request, response, all_blocks(), call.tools.limits)

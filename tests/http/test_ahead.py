@@ -11,7 +11,7 @@ import pytest
 
 from bridge.http.ahead import AHEAD, Ahead
 from bridge.http.errors import Overloaded
-from bridge.http.pool import Pool
+from bridge.http.pool import Pool, PoolLine
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -115,3 +115,25 @@ async def test_a_full_pool_ends_it_and_closes(pool: Pool) -> None:
     busy.set()
     await running
     full.close()
+
+
+async def test_what_waits_longer_for_a_thread_than_a_request_may_comes_in_the_end() -> None:
+    pool = Pool("ahead", 4, wait=0.2)
+    hanging = threading.Event()
+    line = PoolLine(pool, "tenant")
+    for _ in range(3):  # all that one line gets
+        line.submit(lambda: hanging.wait(10))
+    source = Source(3)
+    ahead = Ahead(line, source.read, source.close)
+    asked = asyncio.create_task(ahead.next())
+    await asyncio.sleep(1.5)
+    hanging.set()
+    assert await asked == b"1"
+    hanging.clear()
+    for _ in range(3):
+        line.submit(lambda: hanging.wait(10))
+    ahead.end()
+    await asyncio.sleep(1.5)
+    hanging.set()
+    await until(lambda: source.closed == 1)
+    pool.close()

@@ -186,3 +186,21 @@ def test_what_is_queued_when_the_pool_is_closed_is_done_though_the_loop_ends() -
     for thread in pool._running:
         thread.join(10)
         assert not thread.is_alive()
+
+
+async def test_where_no_thread_can_be_started_no_place_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = Pool("pool", 2)
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        for _ in range(3):
+            with pytest.raises(RuntimeError):
+                pool.submit(lambda: 1)
+    assert pool.outstanding == 0
+    assert await pool.run(lambda: "done") == "done"
+    pool.close()
