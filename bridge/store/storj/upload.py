@@ -117,6 +117,7 @@ class StorjUpload:
         self._stream: PartStream | None = None
         self._over = False
         self._broken = False
+        self._aborted = False
 
     def write(self, data: Buffer) -> None:
         with self._lock:
@@ -137,10 +138,16 @@ class StorjUpload:
 
     def _begin(self) -> None:
         self._upload_id = self._bucket.create_multipart(self._key)
+        self._go_on()
         self._stream = PartStream(self._bucket, self._key, self._upload_id, 1)
+        self._go_on()  # whoever aborts from here on finds the stream, and stops it
         content, self._content = self._content, bytearray()
         if content:
             self._stream.write(content)
+
+    def _go_on(self) -> None:
+        if self._aborted:
+            raise UploadBroken("the upload is over", key=self._key)
 
     def commit(self, metadata: Metadata, *, if_absent: bool = False) -> ObjectInfo:
         with self._lock:
@@ -172,6 +179,7 @@ class StorjUpload:
             raise UploadBroken("the satellite forgot the upload", key=self._key) from error
 
     def abort(self) -> None:
+        self._aborted = True
         stream = self._stream
         if stream is not None:
             stream.abort()

@@ -346,6 +346,17 @@ def test_an_abort_ends_a_write_that_hangs(network: Network, patient: StorjStore)
     assert not exists(patient, "new")
 
 
+def test_an_abort_ends_an_upload_that_is_being_begun(network: Network, patient: StorjStore) -> None:
+    network.stall(*NODES)
+    network.delay(1_500, "satellite")  # each way: it is still being begun when it is aborted
+    upload = patient.put("new")
+    error = _interrupted(lambda: upload.write(CONTENT[: 2 << 20]), upload.abort)
+    assert isinstance(error, UploadBroken)
+    network.restore()
+    assert not exists(patient, "new")
+    assert list(patient.list_multiparts("")) == []
+
+
 def test_a_close_ends_a_read_that_hangs(network: Network, patient: StorjStore) -> None:
     write(patient, "there", CONTENT)
     download = patient.get("there")
