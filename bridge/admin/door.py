@@ -170,20 +170,18 @@ class AdminDoor:
         # Among the short calls, so that a revocation never waits behind the copies of clients. The
         # operator's in a line of its own, so that it does not behind a tenant's requests, which may
         # all hang; a tenant's in that tenant's line, of which it would else have two.
-        run = partial(
-            self._workers.quick.run,
-            partial(self._act, call, route, asked, sent),
-            line=token.tenant or ("admin", asked.tenant),
-        )
+        run = partial(self._workers.quick.run, line=token.tenant or ("admin", asked.tenant))
+        act = partial(self._act, call, route, asked, sent)
         if route.method == "GET":
-            return await run()
+            return await run(act)
         try:
             if route.lasting:
                 # By token: what waits for its turn must not begin for one who was shut out.
                 key = token.id, route.name, asked.tenant, repr(sent)
-                return await self._lasting.join(key, partial(run, begun=True)) or Answer(202)
+                begun = partial(run, begun=True)
+                return await self._lasting.join(key, act, begun) or Answer(202)
             async with self._places.change(token.tenant):
-                return await run()
+                return await run(act)
         finally:
             self.gate.forget()  # a token may be gone, or its tenant
 

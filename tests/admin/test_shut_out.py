@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from bridge.admin import lasting
 from bridge.admin.lasting import AT_ONCE
 from bridge.admin.places import OPERATORS
 from bridge.http.limits import Limits
@@ -155,6 +156,33 @@ def test_a_deletion_that_waits_for_its_turn_is_not_begun_for_a_revoked_token(
         held.go.set()
         assert is_refused(late.result(WAIT))
     assert [tenant.id for tenant in watched.tenants()] == ["acme"]
+
+
+def test_a_deletion_whose_turn_does_not_come_is_refused_and_never_begins(
+    watched: Watched, clients: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [f"other-{n}" for n in range(AT_ONCE)]
+    for tenant in ("acme", *others):
+        watched.create_tenant(tenant)
+    held = Held(watched, "delete_tenant", AT_ONCE)
+    with running(watched) as server:
+        first = [
+            clients.submit(server.operator, "DELETE", f"/tenants/{other}?purge=true")
+            for other in others
+        ]
+        held.wait()
+        with monkeypatch.context() as hurried:
+            hurried.setattr(lasting, "PATIENCE", 0.05)
+            refused = server.operator("DELETE", "/tenants/acme?purge=true")
+            assert refused.status == 503
+            assert refused.header("Retry-After")
+            begun = server.operator("DELETE", f"/tenants/{others[0]}?purge=true")
+            assert begun.status == 202
+        held.go.set()
+        assert [reply.result(WAIT).status for reply in first] == [204] * AT_ONCE
+        assert [tenant.id for tenant in watched.tenants()] == ["acme"]
+        assert server.operator("DELETE", "/tenants/acme?purge=true").status == 204
+    assert watched.tenants() == []
 
 
 def test_who_asks_too_is_not_refused_for_the_revoked_token_of_another(
