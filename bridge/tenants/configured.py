@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from bridge.crypto.keyring import Kek
 from bridge.store.api import ObjectStore
 from bridge.tenants.alone import alone
-from bridge.tenants.api import ALL_RIGHTS, AlreadyThere, Credential, NoSuchTenant, Status, Tenant
-from bridge.tenants.credential_rows import CredentialRow
+from bridge.tenants.api import AlreadyThere, NoSuchTenant, Status, Tenant
+from bridge.tenants.job_rows import COPY, new_job
 from bridge.tenants.recover import Recovery
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import digest_of, is_secret
@@ -64,7 +64,7 @@ class ConfiguredTenant:
         made = None
         if create or not row.keyring:
             made = self._made(row, create=create)
-        self._keep_credential(self._records.tenant(self._id).tenant, secret)
+        self._keep_credential(secret)
         return made
 
     def _made(self, row: TenantRow, *, create: bool) -> NewVault | None:
@@ -93,14 +93,15 @@ class ConfiguredTenant:
             raise VaultError(f"what the store keeps of tenant {self._id}: {found.problem}")
         return not found.deleted
 
-    def _keep_credential(self, tenant: Tenant, secret: str) -> None:
+    def _keep_credential(self, secret: str) -> None:
         found = self._records.credentials.sign_in(self._id, "")
         if found is not None and is_secret(secret, found[1].digest):
             return
         if found is None:
-            credential = Credential(tenant, "", ALL_RIGHTS, "/", time.time())
             with suppress(AlreadyThere):  # another process did the same just now
-                self._records.credentials.add(CredentialRow(credential, digest_of(secret)))
+                # Cut from the tenant's own grant, where it was made with one and declared later.
+                self._service.add_credential(self._id, "", secret)
         else:
-            self._records.credentials.set_secret(self._id, "", digest_of(secret))
-        self._service.keep_copy(self._id)
+            copy = new_job(COPY, self._id)
+            self._records.credentials.set_secret(self._id, "", digest_of(secret), copy)
+            self._service.jobs.run(copy)

@@ -20,7 +20,7 @@ from bridge.tenants.api import (
     Status,
     Tenant,
 )
-from bridge.tenants.job_rows import REVOKE, Job, insert_job, new_job
+from bridge.tenants.job_rows import REVOKE, Job, insert_job, new_job, replace_waiting
 from bridge.tenants.tenant_rows import (
     COLUMNS,
     ONE_TENANT,
@@ -149,7 +149,11 @@ def _revocation(tenant: TenantRow, credential: CredentialRow) -> Job | None:
 
 
 class CredentialRows:
-    """The credentials of all tenants. Raises StateError besides what each method names."""
+    """The credentials of all tenants. Raises StateError besides what each method names.
+
+    ``copy``: the job that has the bucket's copy follow. It is kept with the change: one that comes
+    behind it would be lost with the process, and ``recover`` let in who was revoked.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -178,7 +182,7 @@ class CredentialRows:
         status, made, created, expires = found[0]
         return Standing(Status(status), made, created, expires)
 
-    def add(self, row: CredentialRow, parent: bytes = b"") -> None:
+    def add(self, row: CredentialRow, parent: bytes, copy: Job) -> None:
         """Add one whose grant was cut from ``parent``, the tenant's, sealed as it was then.
 
         Raises NoSuchTenant, also where the tenant is another one of that name, made since the row's
@@ -205,16 +209,20 @@ class CredentialRows:
             if len(known) >= MOST_CREDENTIALS:
                 raise NotForTenant(f"a tenant has no more than {MOST_CREDENTIALS} credentials")
             insert_credential(transaction, row)
+            replace_waiting(transaction, copy)
 
         self._rows.write(add)
 
-    def set_secret(self, tenant_id: str, label: str, digest: Digest) -> None:
+    def set_secret(self, tenant_id: str, label: str, digest: Digest, copy: Job) -> None:
         """Replace what is kept of a credential's secret."""
-        self._rows.write(
-            lambda it: it.execute(
+
+        def change(transaction: Transaction) -> None:
+            transaction.execute(
                 _SET_SECRET, tenant=tenant_id, name=label, salt_=digest.salt, digest_=digest.digest
             )
-        )
+            replace_waiting(transaction, copy)
+
+        self._rows.write(change)
 
     def reseal(self, tenant_id: str, label: str, old: bytes, new: bytes) -> bool:
         """Put ``new`` in the place of the sealed grant if ``old`` is there; whether it was."""
@@ -223,7 +231,7 @@ class CredentialRows:
         )
         return answer.changed == 1
 
-    def revoke(self, tenant_id: str, label: str) -> Job | None:
+    def revoke(self, tenant_id: str, label: str, copy: Job) -> Job | None:
         """Forget one and its locks, and keep what is to be done at the satellite; returns that.
 
         All in one step. Its locks go too, since nobody else could give them back.
@@ -239,6 +247,7 @@ class CredentialRows:
             job = _revocation(tenant, _credential(tenant.tenant, found[0]))
             if job is not None:
                 insert_job(transaction, job)
+            replace_waiting(transaction, copy)
             transaction.execute(_DROP, tenant=tenant_id, name=label)
             transaction.execute(_DROP_LOCKS, its=tenant_id, whose=name.encode())
             return job

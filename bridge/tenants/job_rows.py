@@ -113,6 +113,12 @@ def insert_job(transaction: Transaction, job: Job) -> None:
     )
 
 
+def replace_waiting(transaction: Transaction, job: Job) -> None:
+    """Keep ``job`` alone of its kind and tenant, but for one that somebody does already."""
+    transaction.execute(_DROP_WAITING, its=job.tenant, what=job.kind)
+    insert_job(transaction, job)
+
+
 class JobRows:
     """The jobs of all tenants. Raises StateError."""
 
@@ -125,13 +131,8 @@ class JobRows:
         self._rows.write(lambda it: insert_job(it, job))
 
     def replace_waiting(self, job: Job) -> None:
-        """Keep ``job`` alone of its kind and tenant, but for one that somebody does already."""
-
-        def write(transaction: Transaction) -> None:
-            transaction.execute(_DROP_WAITING, its=job.tenant, what=job.kind)
-            insert_job(transaction, job)
-
-        self._rows.write(write)
+        """See ``replace_waiting``, in a transaction of its own."""
+        self._rows.write(lambda it: replace_waiting(it, job))
 
     def due(self) -> list[Job]:
         """Those whose time has come, the oldest first."""

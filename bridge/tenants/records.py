@@ -24,7 +24,7 @@ from bridge.tenants.credential_rows import (
     replace_grants,
     sealed_grants,
 )
-from bridge.tenants.job_rows import DELETE, Job, JobRows, insert_job
+from bridge.tenants.job_rows import DELETE, Job, JobRows, insert_job, replace_waiting
 from bridge.tenants.tenant_rows import (
     COLUMNS,
     ONE_TENANT,
@@ -102,25 +102,36 @@ class Records:
         self._rows.write(add)
 
     def set_status(
-        self, tenant_id: str, status: Status, *, before: Sequence[Status] = tuple(Status)
+        self,
+        tenant_id: str,
+        status: Status,
+        *,
+        before: Sequence[Status] = tuple(Status),
+        copy: Job | None = None,
     ) -> Tenant:
-        """Change it, if it is one of ``before``. Raises NoSuchTenant, NotForTenant."""
+        """Change it, if it is one of ``before``. Raises NoSuchTenant, NotForTenant.
+
+        ``copy``: as ``CredentialRows``; None where the copy says it already.
+        """
 
         def change(transaction: Transaction) -> Tenant:
             row = the_tenant(transaction, tenant_id)
             if row.tenant.status not in before:
                 raise NotForTenant(f"tenant {tenant_id} is {row.tenant.status.value}")
             transaction.execute(_SET_STATUS, tenant=tenant_id, new=status.value)
+            if copy is not None:
+                replace_waiting(transaction, copy)
             return replace(row.tenant, status=status)
 
         return self._rows.write(change)
 
-    def set_quota(self, tenant_id: str, quota: int | None) -> Tenant:
-        """Raises NoSuchTenant."""
+    def set_quota(self, tenant_id: str, quota: int | None, copy: Job) -> Tenant:
+        """``copy``: as ``CredentialRows``. Raises NoSuchTenant."""
 
         def change(transaction: Transaction) -> Tenant:
             row = the_tenant(transaction, tenant_id)
             transaction.execute(_SET_QUOTA, tenant=tenant_id, new=quota)
+            replace_waiting(transaction, copy)
             return replace(row.tenant, quota=quota)
 
         return self._rows.write(change)

@@ -139,17 +139,19 @@ class TenantService:
 
     def _set_status(self, tenant_id: str, status: Status) -> Tenant:
         usable = (Status.ACTIVE, Status.SUSPENDED)
-        tenant = self.records.set_status(tenant_id, status, before=usable)
+        copy = new_job(COPY, tenant_id)
+        tenant = self.records.set_status(tenant_id, status, before=usable, copy=copy)
         self.changed()
-        self.keep_copy(tenant_id)
+        self.jobs.run(copy)
         return tenant
 
     def set_quota(self, tenant_id: str, quota: int | None) -> Tenant:
         """See ``Administration``."""
         check_quota(quota)
-        tenant = self.records.set_quota(tenant_id, quota)
+        copy = new_job(COPY, tenant_id)
+        tenant = self.records.set_quota(tenant_id, quota, copy)
         self.changed()
-        self.keep_copy(tenant_id)
+        self.jobs.run(copy)
         return tenant
 
     def delete_tenant(self, tenant_id: str, *, purge: bool) -> None:
@@ -202,10 +204,10 @@ class TenantService:
         if not folder.is_root and row.tenant.status is Status.ACTIVE:
             with deadline(FOLDER_SECONDS):
                 self.make_folder(tenant_id, folder)
-        self.records.credentials.add(
-            CredentialRow(credential, digest_of(secret), sealed), row.sealed_grant
-        )
-        self.keep_copy(tenant_id)
+        added = CredentialRow(credential, digest_of(secret), sealed)
+        copy = new_job(COPY, tenant_id)
+        self.records.credentials.add(added, row.sealed_grant, copy)
+        self.jobs.run(copy)
         return credential
 
     def credentials(self, tenant_id: str) -> Sequence[Credential]:
@@ -218,11 +220,12 @@ class TenantService:
             raise NotForTenant(
                 f"credential {tenant_id} is declared in the configuration: change its secret there"
             )
-        job = self.records.credentials.revoke(tenant_id, label)
+        copy = new_job(COPY, tenant_id)
+        job = self.records.credentials.revoke(tenant_id, label, copy)
         self.changed()
         if job is not None:
             self.jobs.run(job)
-        self.keep_copy(tenant_id)
+        self.jobs.run(copy)
 
     # Tokens
 

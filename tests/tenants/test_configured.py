@@ -10,7 +10,9 @@ import pytest
 from bridge.crypto.keyring import Kek
 from bridge.state.database import open_state
 from bridge.tenants.api import ALL_RIGHTS, Right
+from bridge.tenants.bucket_copy import read_copy
 from bridge.tenants.configured import ConfiguredTenant, NewVault
+from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT
 from bridge.tenants.service import TenantService
 from bridge.tenants.sign_in import SignIn, new_secret
 from bridge.tenants.vault import Keyrings, VaultError
@@ -88,6 +90,24 @@ def test_it_comes_back_though_the_bucket_has_no_copy(keep: Kept, storage: Storag
     assert made is None
     assert _lets_in(service, "main", "first")
     assert service.records.tenant("main").keyring == 1
+
+
+def test_a_tenant_that_was_made_with_a_grant_may_be_declared_later(
+    keep: Kept, storage: Storage, tmp_path: Path
+) -> None:
+    with open_state(tmp_path / "state.db") as state:
+        TenantService(state, storage, (KEK,)).create_tenant("main", root_grant="root")
+    made, service = keep("first", create=False)
+    assert made is None
+    assert _lets_in(service, "main", "first")
+    # Its credential is cut from that grant, and taken back with it.
+    grant = service.sealer.open(TENANT_GRANT, "main", service.records.tenant("main").sealed_grant)
+    (kept,) = service.records.credentials.of("main")
+    cut = service.sealer.open(CREDENTIAL_GRANT, "main", kept.sealed_grant)
+    assert cut.startswith(f"{grant}/")
+    copy = read_copy(storage.store, (KEK,), "main")
+    assert copy is not None
+    assert copy[1] == [kept]
 
 
 def test_made_secrets_are_long_and_never_the_same() -> None:

@@ -15,6 +15,7 @@ from bridge.tenants import regranting
 from bridge.tenants.api import Credential, NoSuchTenant, NotForTenant, Status, Tenant
 from bridge.tenants.bucket_copy import read_copy
 from bridge.tenants.credential_rows import CredentialRow
+from bridge.tenants.job_rows import COPY, new_job
 from bridge.tenants.opened import OpenTenants
 from bridge.tenants.records import Records
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT
@@ -43,7 +44,9 @@ def service(state: DatabaseState, storage: Storage) -> TenantService:
     service = TenantService(state, storage, (OLD,))
     service.create_tenant("acme", root_grant="root")
     service.create_credential("acme", "laptop")
-    service.records.credentials.add(_over(service), service.records.tenant("acme").sealed_grant)
+    parent = service.records.tenant("acme").sealed_grant
+    service.records.credentials.add(_over(service), parent, new_job(COPY, "acme"))
+    service.jobs.run_for("acme")
     return service
 
 
@@ -63,7 +66,7 @@ def _row(service: TenantService, label: str, expires: float | None = None) -> Cr
 
 def _add(service: TenantService, label: str) -> None:
     parent = service.records.tenant("acme").sealed_grant
-    service.records.credentials.add(_row(service, label), parent)
+    service.records.credentials.add(_row(service, label), parent, new_job(COPY, "acme"))
 
 
 def _grants(service: TenantService) -> list[str]:
@@ -142,7 +145,7 @@ def test_a_credential_that_comes_or_goes_meanwhile_is_seen(
         service,
         monkeypatch,
         lambda: _add(service, "new"),
-        lambda: service.records.credentials.revoke("acme", "laptop"),
+        lambda: service.records.credentials.revoke("acme", "laptop", new_job(COPY, "acme")),
     )
     service.replace_grant("acme", root_grant="root")
     labels = [each.label for each in service.credentials("acme")]

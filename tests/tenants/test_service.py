@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -681,6 +681,63 @@ def test_the_copy_in_the_bucket_follows_each_change(
     row, credentials = copy
     assert row.tenant == service.tenant("acme")
     assert credentials == service.records.credentials.of("acme")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda service: service.revoke_credential("acme", "a"),
+        lambda service: service.create_credential("acme", "c"),
+        lambda service: service.suspend("acme"),
+        lambda service: service.set_quota("acme", 7),
+    ],
+    ids=["revoke", "create", "suspend", "quota"],
+)
+def test_the_copy_in_the_bucket_follows_though_the_process_dies_behind_the_change(
+    service: TenantService,
+    storage: Storage,
+    state: DatabaseState,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[TenantService], object],
+) -> None:
+    service.create_tenant("acme", root_grant="root")
+    service.create_credential("acme", "a")
+    service.create_credential("acme", "b")
+    before = _content(storage)
+    with monkeypatch.context() as patched:
+        patched.setattr(service.jobs, "run", _crash)
+        with pytest.raises(_CrashError):
+            change(service)
+    assert _content(storage) == before
+    assert not service.is_copied("acme")
+    later = TenantService(state, storage, (KEK,))
+    later.jobs.run_due()
+    assert later.records.jobs.of("acme") == []
+    copy = read_copy(storage.store, (KEK,), "acme")
+    assert copy is not None
+    assert copy[0].tenant == service.tenant("acme")
+    assert copy[1] == service.records.credentials.of("acme")
+
+
+def test_who_was_revoked_is_not_let_in_by_a_recovery(
+    service: TenantService,
+    storage: Storage,
+    state: DatabaseState,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the process died while it asked the satellite, and only the service went on."""
+    service.create_tenant("acme", root_grant="root")
+    secret = service.create_credential("acme", "a").secret
+    monkeypatch.setattr(storage, "revoke", _crash)
+    with pytest.raises(_CrashError):
+        service.revoke_credential("acme", "a")
+    TenantService(state, storage, (KEK,)).jobs.run_due()
+    with open_state(tmp_path / "new.db") as new:
+        again = TenantService(new, storage, (KEK,))
+        (found,) = Recovery(again.records, storage, (KEK,)).run(storage.store)
+        assert found.problem == ""
+        assert not _lets_in(SignIn(again.records), "acme.a", secret)
 
 
 def test_what_is_not_there_is_said(service: TenantService) -> None:
