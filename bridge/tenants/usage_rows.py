@@ -85,7 +85,7 @@ class TenantUsage:
     def __init__(self, rows: Rows, tenant: Tenant, *, steps: ClockSteps | None = None) -> None:
         self._rows = rows
         self._steps = steps_of(rows) if steps is None else steps
-        self._tenant_id = tenant.id
+        self._tenant = tenant
         self._this = {"tenant": tenant.id, "made": tenant.created}
 
     def read(self) -> Used:
@@ -94,7 +94,10 @@ class TenantUsage:
 
     def add(self, change: Change, days: Mapping[int, Traffic]) -> Used:
         """See ``UsageStore``."""
-        return self._rows.write(lambda it: self._add(it, change, days))
+        at = self._steps.own()
+        used = self._rows.write(lambda it: self._add(it, change, days))
+        self._steps.charged(self._tenant, at)
+        return used
 
     def correct(self, change: Change, *, counted: float | None) -> Used:
         """See ``UsageStore``."""
@@ -123,13 +126,13 @@ class TenantUsage:
         used = self._used(found)
         metered, bucket, partner = found[0][4:7]
         now = transaction.now
-        since = now if metered is None else self._believable(metered, now)
+        since = now if metered is None else self._since(metered, now)
         stored = self._stored(used.stored, since, now)
         for day in sorted(stored.keys() | days.keys()):
             traffic = days.get(day, Traffic())
             transaction.execute(
                 _ADD_DAY,
-                tenant=self._tenant_id,
+                tenant=self._tenant.id,
                 day=day,
                 bucket=bucket,
                 partner=partner or "",
@@ -151,13 +154,13 @@ class TenantUsage:
         )
         return self._used(transaction.execute(_READ, **self._this).rows)
 
-    def _believable(self, metered: float, now: float) -> float:
-        """``metered``, or ``now`` where it lies in a future that a wrong clock has shown."""
+    def _since(self, metered: float, now: float) -> float:
+        """From when to ``now`` it is charged that is charged up to ``metered``."""
         if metered <= now + TOLERANCE:
-            return metered
+            return self._steps.since(self._tenant, metered, now)
         _log.error(
             "byte-hours were charged up to a time that is still to come: they go on from now",
-            tenant=self._tenant_id,
+            tenant=self._tenant.id,
             metered=round(metered),
             now=round(now),
         )
@@ -165,23 +168,19 @@ class TenantUsage:
 
     def _stored(self, size: int, since: float, now: float) -> dict[int, float]:
         """By day, the byte-seconds of ``size`` bytes from ``since`` to ``now``."""
-        found: dict[int, float] = {}
-        for start, end in self._steps.passed(since, now):
-            if size and end - start > DAY:
-                # So it is after a stop, and where a process begins while the clock is wrong.
-                _log.warning(
-                    "nobody looked for long: byte-hours are charged for all of this time",
-                    tenant=self._tenant_id,
-                    since=round(start),
-                    until=round(end),
-                )
-            for day, seconds in byte_seconds(size, start, end).items():
-                found[day] = found.get(day, 0.0) + seconds
-        return found
+        if size and now - since > DAY:
+            # So it is after a stop, and where a process begins while the clock is wrong.
+            _log.warning(
+                "nobody looked for long: byte-hours are charged for all of this time",
+                tenant=self._tenant.id,
+                since=round(since),
+                until=round(now),
+            )
+        return byte_seconds(size, since, now)
 
     def _used(self, found: Sequence[tuple[object, ...]]) -> Used:
         if not found:
-            raise NoSuchTenant(f"there is no tenant {self._tenant_id}")
+            raise NoSuchTenant(f"there is no tenant {self._tenant.id}")
         size, stored, files, counted = found[0][:4]
         return Used(size, stored, files, counted)  # type: ignore[arg-type]
 
