@@ -12,8 +12,9 @@ from bridge.store.api import NotFound, ObjectStore
 from bridge.store.storj import grants
 from bridge.store.storj.access import Access
 from bridge.store.storj.facts import Permission, Place
-from bridge.store.storj.refusals import BucketNotFound, Denied
-from bridge.stores import Stores, agent_of, make_bucket, usable_grant
+from bridge.store.storj.library import LibraryError
+from bridge.store.storj.refusals import BucketNotFound, Denied, GrantError
+from bridge.stores import CannotOpen, Stores, agent_of, grant_text, make_bucket, usable_grant
 from bridge.tenants.api import Invalid, NotForTenant, Right, Tenant
 from bridge.tenants.bucket_copy import copy_key
 from bridge.tenants.recover import BRIDGE, tenant_ids
@@ -30,6 +31,10 @@ def storage_of(
     if settings.store.kind == "storj":
         return StorjStorage(stores, settings, create=create)
     return SharedStorage(stores)
+
+
+class NoUsableGrant(CannotOpen, NotForTenant):
+    """The configured grant will not do for a tenant that has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class SharedStorage:
 
 
 class StorjStorage:
-    """Each tenant by a grant of its own; the configured one, which has none, by the configured."""
+    """Each tenant by a grant of its own; who is or was declared has none: by the configured."""
 
     def __init__(self, stores: Stores, settings: Settings, *, create: bool = False) -> None:
         """``create``: make the configured tenant's bucket where it is missing.
@@ -162,7 +167,6 @@ class StorjStorage:
         """
         self._stores = stores
         self._store = settings.store
-        self._settings = settings
         self._configured: str | None = None
         if create and settings.tenant is not None:
             self._configured = usable_grant(settings, create)
@@ -257,13 +261,20 @@ class StorjStorage:
 
     def open(self, tenant: Tenant, grant: str) -> ObjectStore:
         """See ``Storage``."""
-        if not grant and (self._settings.tenant is None or self._settings.tenant.id != tenant.id):
-            raise NotForTenant(f"tenant {tenant.id} has no access grant")
-        if not grant:
-            self._configured = self._configured or usable_grant(self._settings, create=False)
-        return self._stores.open(
-            tenant.id, bucket=tenant.bucket, grant=grant or self._configured, partner=tenant.partner
-        )
+        grant = grant or self._configured_for(tenant)
+        bucket, partner = tenant.bucket, tenant.partner
+        return self._stores.open(tenant.id, bucket=bucket, grant=grant, partner=partner)
+
+    def _configured_for(self, tenant: Tenant) -> str:
+        """The configured grant, for who is or was declared. Raises NoUsableGrant."""
+        try:
+            text = self._configured or grant_text(self._store)
+            _require_fit(Access.parse(text), tenant)
+        except (CannotOpen, GrantError, LibraryError, Invalid) as error:
+            words = f"store: tenant {tenant.id} has but the grant in [store]: "
+            raise NoUsableGrant(words + str(error).removeprefix("store: ")) from None
+        self._configured = text
+        return text
 
     def _agent(self, tenant: Tenant) -> str:
         return agent_of(self._store, tenant.partner)
