@@ -50,6 +50,9 @@ ALL_SECONDS = 120.0
 HALF_SECONDS = 600.0
 """Longest a tenant is half made or half deleted before that is wrong."""
 
+_NOTHING_LEFT = "and nothing is left that would end it"
+"""Why a deletion stands still."""
+
 _ANOTHER = "give it another grant: storj-bridge tenant replace-grant"
 
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
@@ -153,6 +156,8 @@ def _look_at(
             words = (
                 f"it is {tenant.status.value}, {stuck}: run storj-bridge tenant {again} {tenant.id}"
             )
+        if stuck == _NOTHING_LEFT:  # nor does anything say whether its files were to be purged
+            words += ", with --purge unless its files shall stay"
         return Verdict(name, ok=not stuck, words=words)
     try:
         _require_key(services, sealed_keyring)
@@ -170,7 +175,7 @@ def _stuck(services: Services, tenant: Tenant) -> str:
         return f"since {begun}" if now - tenant.created > HALF_SECONDS else ""
     jobs = [job for job in services.administration.jobs_left(tenant.id) if job.kind == DELETE]
     if not jobs:
-        return "and nothing is left that would end it"
+        return _NOTHING_LEFT
     (job,) = jobs
     if job.due < now - HALF_SECONDS:
         return "and no service has gone on with it"

@@ -201,13 +201,14 @@ def quota(file: Path, tenant_id: str, quota: int | None, *, as_json: bool) -> No
 def delete(file: Path, tenant_id: str, *, purge: bool, yes: bool, as_json: bool) -> None:
     """Remove a tenant: its credentials and grant and, to purge, its data.
 
-    Interrupted, it is gone on with by the service, or by the same command again.
+    Interrupted, it is gone on with by the service, or by the same command again. What was to be
+    purged still is, also where --purge is left out; what was to be kept is purged if it is given.
     """
     with in_words(as_json=as_json), open_administration(load(file)) as administration:
         found = administration.tenant(tenant_id)
         used = administration.used(tenant_id)
         what = f"tenant {tenant_id} with {used.files} files, {used.bytes} bytes"
-        if not yes and found.status is not Status.DELETING:
+        if not yes and (purge or found.status is not Status.DELETING):
             consequence = "Its files are deleted for ever." if purge else "Its files stay."
             click.confirm(f"Delete {what}? {consequence}", abort=True, err=True)
         administration.delete_tenant(tenant_id, purge=purge)

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from bridge.crypto.keyring import Kek
-from bridge.state.api import State
+from bridge.state.api import Lease, State
 from bridge.store.api import ObjectStore, StoreError
 from bridge.tenants.alone import alone
 from bridge.tenants.api import AlreadyThere, NewTenant, Status, Tenant
@@ -34,12 +34,12 @@ class Creation:
 
     def run(self, wanted: Tenant, *, root_grant: str | None, own_grant: str | None) -> NewTenant:
         """Make it. Raises AlreadyThere, Invalid, NotForTenant."""
-        with alone(self._state, wanted.id):
-            self._clear(wanted.id)
+        with alone(self._state, wanted.id) as lease:
+            self._clear(wanted.id, lease)
             grant = self._storage.tenant_grant(wanted, root=root_grant, own=own_grant)
             return self._make(replace(wanted, status=Status.CREATING), grant)
 
-    def _clear(self, tenant_id: str) -> None:
+    def _clear(self, tenant_id: str, lease: Lease) -> None:
         """Remove what a creation that broke off has left. Raises AlreadyThere for a whole tenant.
 
         Nobody could sign in to it, and its recovery identity was shown to nobody. That its row is
@@ -52,7 +52,8 @@ class Creation:
             raise AlreadyThere(f"there is a tenant {tenant_id} already")
         grant = self._sealer.open(TENANT_GRANT, tenant_id, old.sealed_grant)
         with closing(self._storage.open(old.tenant, grant)) as store:
-            purge(store, tenant_id)
+            # Who stood still here for long must not remove what another has made meanwhile.
+            purge(store, tenant_id, lease.check)
         self._records.drop_tenant(old.tenant)
 
     def _make(self, tenant: Tenant, grant: str) -> NewTenant:

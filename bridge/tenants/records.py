@@ -58,6 +58,9 @@ _SET_KEYRING = (
 _DROP = delete(tenants).where(THIS_TENANT)
 _DROP_LOCKS = delete(locks).where(locks.c.tenant == bindparam("its"))
 _DROP_TOKENS = delete(tokens).where(tokens.c.tenant == bindparam("its"))
+_DELETIONS = select(jobs.c.id).where(
+    jobs.c.tenant == bindparam("its"), jobs.c.kind == bindparam("what")
+)
 _DROP_DELETIONS = delete(jobs).where(
     jobs.c.tenant == bindparam("its"), jobs.c.kind == bindparam("what")
 )
@@ -186,15 +189,22 @@ class Records:
         """Each tenant's newest keyring's number, creation and sealed grant, by its id."""
         return {row[0]: (row[1], row[2], row[3] or b"") for row in self._rows.ask(_CONFIRMED)}
 
-    def begin_deletion(self, tenant_id: str, last: Callable[[Tenant], Job]) -> None:
+    def begin_deletion(
+        self, tenant_id: str, last: Callable[[Tenant], Job], *, replaces: bool
+    ) -> None:
         """Mark a tenant as being deleted, forget credentials and tokens, and keep what is to do.
 
-        Its byte-hours are charged up to now. ``last`` makes the job that ends it; that of an
-        earlier deletion is replaced. Raises NoSuchTenant.
+        Its byte-hours are charged up to now. ``last`` makes the job that ends it. If the tenant is
+        being deleted already, that job stays as it is unless the new one ``replaces`` it.
+        Raises NoSuchTenant.
         """
 
         def begin(transaction: Transaction) -> None:
             row = the_tenant(transaction, tenant_id)
+            if row.tenant.status is Status.DELETING and not replaces:
+                begun = transaction.execute(_DELETIONS, its=tenant_id, what=DELETE).rows
+                if begun:
+                    return
             job = last(row.tenant)
             # Perhaps for the last time: it may be gone before anybody meters it again.
             TenantUsage(self._rows, row.tenant).meter(transaction)

@@ -155,13 +155,13 @@ class TenantService:
         return tenant
 
     def delete_tenant(self, tenant_id: str, *, purge: bool) -> None:
-        """See ``Administration``."""
+        """See ``Administration``. Without ``purge``, what is to be purged already still is."""
         if tenant_id == self.declared:
             raise NotForTenant(
                 f"tenant {tenant_id} is declared in the configuration: take [tenant] out first"
             )
         self.records.begin_deletion(
-            tenant_id, lambda tenant: self._works.deletion(tenant, purge=purge)
+            tenant_id, lambda tenant: self._works.deletion(tenant, purge=purge), replaces=purge
         )
         self.changed()
         self.jobs.run_for(tenant_id)

@@ -12,10 +12,11 @@ import pytest
 
 from bridge.crypto.keyring import Kek
 from bridge.files.path import Path as FilePath
-from bridge.state.api import Lock
+from bridge.state.api import LeaseLost, Lock
 from bridge.state.database import DatabaseState, open_state
-from bridge.store.api import Unavailable
+from bridge.store.api import ObjectInfo, Unavailable
 from bridge.store.deadline import remaining
+from bridge.store.memory import MemoryStore
 from bridge.tenants import credential_rows
 from bridge.tenants.api import (
     ALL_RIGHTS,
@@ -139,6 +140,47 @@ def test_an_interrupted_creation_is_begun_anew(
     stored = keys(storage.store.list("", recursive=True))
     assert set(stored) == {".bridge/acme/keyring/1", ".bridge/acme/tenant", "acme/recovery/1.age"}
     assert read(storage.store, ".bridge/acme/keyring/1") != before
+
+
+def test_a_creation_that_stood_still_leaves_what_another_has_made_meanwhile(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has looked what a broken one had left, and wakes up when its lease is over."""
+    now = 1_700_000_000.0
+
+    def clock() -> float:
+        return now
+
+    one, two = (open_state(tmp_path / "two.db", clock=clock, monotonic=clock) for _ in range(2))
+    with closing(one), closing(two):
+        first, second = (TenantService(each, storage, (KEK,), clock=clock) for each in (one, two))
+        with monkeypatch.context() as patched:
+            patched.setattr(first.records, "set_keyring", _crash)
+            with pytest.raises(_CrashError):
+                first.create_tenant("acme", root_grant="root")
+        steps = [lambda: second.create_tenant("acme", root_grant="root")]
+        list_ = MemoryStore.list
+
+        def stand_still(
+            store: MemoryStore, prefix: str, *, recursive: bool = False, cursor: str | None = None
+        ) -> Iterator[ObjectInfo]:
+            nonlocal now
+            found = list(list_(store, prefix, recursive=recursive, cursor=cursor))
+            if found and steps:
+                now += 300
+                steps.pop()()
+            return iter(found)
+
+        monkeypatch.setattr(MemoryStore, "list", stand_still)
+        with pytest.raises(LeaseLost):
+            first.create_tenant("acme", root_grant="root")
+        assert second.tenant("acme").status is Status.ACTIVE
+        stored = keys(storage.store.list("", recursive=True))
+        assert set(stored) == {
+            ".bridge/acme/keyring/1",
+            ".bridge/acme/tenant",
+            "acme/recovery/1.age",
+        }
 
 
 class _CrashError(Exception):
@@ -426,6 +468,27 @@ def test_a_deletion_may_purge_what_an_earlier_one_was_to_keep(
     service.delete_tenant("acme", purge=True)
     assert service.tenants() == []
     assert _content(storage) == {}
+
+
+def test_a_deletion_that_is_to_purge_is_gone_on_with_by_the_command_without_a_flag(
+    service: TenantService, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``check`` tells it; whatever else the operator meant, what he asked for is not lost."""
+    service.create_tenant("acme", root_grant="root")
+    write(storage.store, "acme/d/secret", b"personal")
+    with monkeypatch.context() as patched:
+        patched.setattr(service.jobs, "run_for", lambda _tenant: [])
+        service.delete_tenant("acme", purge=True)
+    service.delete_tenant("acme", purge=False)
+    assert service.tenants() == []
+    assert _content(storage) == {}
+
+
+def test_a_deletion_that_has_lost_its_job_is_begun_anew(service: TenantService) -> None:
+    service.create_tenant("acme", root_grant="root")
+    service.records.set_status("acme", Status.DELETING)
+    service.delete_tenant("acme", purge=False)
+    assert service.tenants() == []
 
 
 def test_what_configuration_declares_is_not_taken_away(service: TenantService) -> None:
