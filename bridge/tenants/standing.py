@@ -2,8 +2,8 @@
 
 Who signs in is looked at once, and a request may last for hours. So what changes something asks
 again at its last moment, in the guard: nothing is changed by a credential that was revoked or has
-expired, or whose tenant was suspended or deleted; nor is a lock taken, kept or given back. What
-only reads, lists or still sends asks every few seconds.
+expired, or whose tenant was suspended or deleted; nor is a lock taken, kept or given back, but for
+one that was taken a moment ago. What only reads, lists or still sends asks every few seconds.
 """
 
 from __future__ import annotations
@@ -263,12 +263,13 @@ class StandingLocks:
     """A tenant's ``Locks``, changed for as long as their credential stands. Raises NotAllowed.
 
     To read them asks nothing: that goes with the tree. Nor does ``remove_below``, which ends a
-    change that was made.
+    change that was made, nor to take back what was added here: nobody else may know its token.
     """
 
     def __init__(self, locks: Locks, standing: Standing) -> None:
         self._locks = locks
         self._standing = standing
+        self._added: set[str] = set()
 
     def add(self, lock: Lock) -> None:
         """See ``Locks.add``.
@@ -283,6 +284,7 @@ class StandingLocks:
         except BaseException:
             self._locks.remove(lock.token)
             raise
+        self._added.add(lock.token)
 
     def get(self, token: str) -> Lock | None:
         """See ``Locks.get``."""
@@ -295,8 +297,11 @@ class StandingLocks:
 
     def remove(self, token: str) -> bool:
         """See ``Locks.remove``."""
-        self._standing.require()
-        return self._locks.remove(token)
+        if token not in self._added:
+            self._standing.require()
+        removed = self._locks.remove(token)
+        self._added.discard(token)
+        return removed
 
     def covering(self, path: str, *, children: bool = False) -> list[Lock]:
         """See ``Locks.covering``."""

@@ -83,6 +83,21 @@ def test_one_that_comes_just_behind_the_end_is_not_left(
     assert _kept(house) == []
 
 
+@every_end
+def test_one_that_was_just_taken_is_taken_back_though_its_credential_has_ended(
+    house: Scene, end: Callable[[Scene], None], words: str
+) -> None:
+    """As where the empty file that it stands for is refused: nobody was told its token."""
+    locks = house.tenants.locks(house.credential)
+    locks.add(_lock("t:1", "/new"))
+    end(house)
+    locks.remove("t:1")
+    assert _kept(house) == []
+    house.state.locks("acme").add(_lock("t:2", "/new"))
+    with pytest.raises(NotAllowed, match=words):
+        locks.remove("t:2")
+
+
 def test_those_of_a_revoked_credential_are_gone_and_no_others(house: Scene) -> None:
     house.service.create_credential("acme")
     house.service.create_credential("acme", "ab")
