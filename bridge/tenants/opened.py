@@ -43,7 +43,7 @@ from bridge.tenants.records import Records
 from bridge.tenants.sealing import CREDENTIAL_GRANT, TENANT_GRANT, Sealer
 from bridge.tenants.standing import Standing, StandingLocks, StandingTree
 from bridge.tenants.storage import Storage
-from bridge.tenants.tenant_rows import TenantRow
+from bridge.tenants.tenant_rows import TenantRow, no_such_tenant
 from bridge.tenants.usage import Ledger as UsageLedger
 from bridge.tenants.usage_rows import TenantUsage
 from bridge.tenants.vault import Keyrings, VaultError
@@ -125,6 +125,18 @@ class OpenTenant:
     opening: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass
+class _Left:
+    """The figures of a tenant that was dropped, which requests under way still add to.
+
+    ``used``: when they last did, or when it was dropped, by a monotonic clock.
+    """
+
+    created: float
+    usage: UsageLedger
+    used: float
+
+
 class OpenTenants:
     """Opens tenants, once each, and keeps them. Thread-safe.
 
@@ -153,6 +165,7 @@ class OpenTenants:
         self._mutex = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._open: dict[str, OpenTenant] = {}
+        self._left: dict[str, _Left] = {}
         self._hits = self._misses = 0
 
     def __iter__(self) -> Iterator[OpenTenant]:
@@ -178,14 +191,16 @@ class OpenTenants:
             if not opening.acquire(timeout=PATIENCE_TO_OPEN):
                 raise Unavailable("the tenant's store is slow to answer; try again")
             try:
-                found = self._found_or_opened(tenant_id)
+                found = self._found_or_opened(tenant_id, created)
             finally:
                 opening.release()
         found.used = self._clock()
         return found
 
-    def _found_or_opened(self, tenant_id: str) -> OpenTenant:
+    def _found_or_opened(self, tenant_id: str, created: float | None) -> OpenTenant:
         row = self._records.tenant(tenant_id)
+        if created is not None and row.tenant.created != created:
+            raise no_such_tenant(tenant_id)  # the one of this name is another
         with self._mutex:
             found = self._open.get(tenant_id)
         if found is not None and self._is_of(found, row.tenant.created, row.sealed_grant):
@@ -194,6 +209,7 @@ class OpenTenants:
         opened = self._opened(row)
         with self._mutex:
             self._open[tenant_id] = opened
+            self._left.pop(tenant_id, None)
         self.share_names()
         return opened
 
@@ -281,6 +297,7 @@ class OpenTenants:
                 prefix=keyrings.prefix,
                 cache_names=self._cache_names,
             )
+            usage = self._usage_of(tenant)
         except BaseException:
             store.close()
             raise
@@ -291,9 +308,19 @@ class OpenTenants:
             keyrings,
             keys,
             VaultTree(vault),
-            UsageLedger(TenantUsage(self._state.rows, tenant), quota=tenant.quota),
+            usage,
             self._clock(),
         )
+
+    def _usage_of(self, tenant: Tenant) -> UsageLedger:
+        """The figures that requests still add to which began before it was dropped, or new ones."""
+        with self._mutex:
+            left = self._left.get(tenant.id)
+        if left is None or left.created != tenant.created:
+            return UsageLedger(TenantUsage(self._state.rows, tenant), quota=tenant.quota)
+        left.usage.flush()  # learns what others did meanwhile
+        left.usage.quota = tenant.quota
+        return left.usage
 
     def requested(self, username: str) -> None:
         """Note that whoever signed in as ``username`` has made a request."""
@@ -317,7 +344,8 @@ class OpenTenants:
         """Tell each open tenant's keys which keyring is the newest. Raises StateError.
 
         One that was deleted, or whose grant was replaced, is dropped. What fails for one is logged;
-        its keys then ask by themselves.
+        its keys then ask by themselves. Also tells the database what is still under way for those
+        that were dropped.
         """
         asked = self._clock()
         newest = self._records.confirmed()
@@ -333,21 +361,39 @@ class OpenTenants:
                     opened.keys.confirm(keyring.number, asked)
             except (StoreError, VaultError, CryptoError) as error:
                 log.warning("the newest keyring of %s: %s", opened.tenant.id, error)
+        self._tell_left()
+
+    def _tell_left(self) -> None:
+        """Tell what requests add that began before a tenant was dropped. Raises StateError."""
+        now = self._clock()
+        with self._mutex:
+            all_left = list(self._left.items())
+        for tenant_id, left in all_left:
+            over = False
+            if left.usage.at_rest:
+                over = left.used < now - IDLE
+            else:
+                left.used = now
+                try:
+                    left.usage.flush()
+                except NoSuchTenant:
+                    over = True
+            if over:
+                with self._mutex:
+                    if self._left.get(tenant_id) is left:
+                        del self._left[tenant_id]
 
     def drop(self, tenant_id: str) -> None:
         """Keep it open no longer than requests use it."""
-        dropped = self._forget(tenant_id)
-        if dropped is not None:
-            with suppress(StateError, NoSuchTenant):  # what is not told, the next count corrects
-                dropped.usage.flush()
-
-    def _forget(self, tenant_id: str) -> OpenTenant | None:
         with self._mutex:
             dropped = self._open.pop(tenant_id, None)
-        if dropped is not None:
+            if dropped is None:
+                return
+            self._left[tenant_id] = _Left(dropped.tenant.created, dropped.usage, self._clock())
             self._hits += dropped.tree.vault.cache.hits
             self._misses += dropped.tree.vault.cache.misses
-        return dropped
+        with suppress(StateError, NoSuchTenant):  # told later, if it is still there
+            dropped.usage.flush()
 
     def recent(self, most: int) -> list[OpenTenant]:
         """Those that were opened or signed in to last, the last one first."""
@@ -368,16 +414,16 @@ class OpenTenants:
 
         Where it does not answer, the next count corrects what it was not told.
         """
-        answers = True
-        for opened in self:
-            if answers:
-                try:
-                    opened.usage.flush()
-                except NoSuchTenant:
-                    pass
-                except StateError:
-                    answers = False
-            self._forget(opened.tenant.id)
+        with self._mutex:
+            all_open, all_left = list(self._open.values()), list(self._left.values())
+            self._open.clear()
+            self._left.clear()
+        usages = [opened.usage for opened in all_open] + [left.usage for left in all_left]
+        with suppress(StateError):
+            for usage in usages:
+                with suppress(NoSuchTenant):
+                    usage.flush()
+        for opened in all_open:
             for _, store in opened.views.values():
                 store.close()
             opened.store.close()

@@ -10,8 +10,8 @@ from pathlib import Path as FilePath
 import pytest
 
 from bridge.crypto.keyring import Kek
-from bridge.files.api import FileTree
-from bridge.files.errors import NoSuchFile, NotAllowed, StorageUnavailable
+from bridge.files.api import FileTree, Writer
+from bridge.files.errors import NoSuchFile, NotAllowed, StorageFull, StorageUnavailable
 from bridge.files.path import Path
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import ObjectStore
@@ -148,6 +148,122 @@ def test_a_tenant_that_is_gone_is_dropped(
     assert list(tenants) == []
     with pytest.raises(StorageUnavailable):
         tenants.tree(who)
+
+
+def test_a_credential_of_a_former_tenant_of_the_name_sees_nothing_of_the_next(
+    tenants: OpenTenants,
+    service: TenantService,
+    credential: Callable[..., Credential],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next one is made while the former one's credential is being looked at."""
+    former = credential("acme", "a")
+    rows = service.records.credentials
+    look = rows.sign_in
+
+    def look_before(tenant_id: str, label: str) -> object:
+        found = look(tenant_id, label)
+        monkeypatch.undo()
+        service.delete_tenant("acme", purge=True)
+        _put(tenants.tree(credential("acme", "b")), "secret")
+        return found
+
+    monkeypatch.setattr(rows, "sign_in", look_before)
+    with pytest.raises(StorageUnavailable):
+        tenants.tree(former)
+
+
+class TestWhatIsUnderWayWhileItsTenantIsDropped:
+    @pytest.fixture
+    def writer(
+        self,
+        tenants: OpenTenants,
+        service: TenantService,
+        credential: Callable[..., Credential],
+    ) -> Writer:
+        """Half of an upload of ``acme``, whose grant was then replaced."""
+        tree = tenants.tree(credential("acme"))
+        tenants.tenant("acme").usage.count(tree.usage)
+        writer = tree.create(Path(("file",)))
+        writer.write(b"x" * 1_000)
+        service.replace_grant("acme", root_grant="root")
+        return writer
+
+    def _end(self, writer: Writer) -> None:
+        writer.write(b"x" * 1_000)
+        writer.commit()
+
+    def _told(self, service: TenantService) -> tuple[int, int, int]:
+        used = service.used("acme")
+        return used.bytes, used.files, sum(day.up for day in service.usage("acme"))
+
+    @pytest.mark.parametrize("confirmed", [True, False])
+    def test_is_told_by_the_one_that_is_opened_then(
+        self, tenants: OpenTenants, service: TenantService, writer: Writer, *, confirmed: bool
+    ) -> None:
+        (former,) = tenants
+        if confirmed:
+            tenants.confirm()
+            assert list(tenants) == []
+        who = service.credentials("acme")[0]
+        service.set_quota("acme", 2_500)
+        tree = tenants.tree(who)
+        (opened,) = tenants
+        assert opened is not former
+        assert opened.usage.available == 1_500
+        self._end(writer)
+        opened.usage.flush()
+        assert self._told(service) == (2_000, 1, 2_000)
+        with pytest.raises(StorageFull):
+            tree.create(Path(("more",)), size=501)
+
+    def test_is_told_though_nobody_opens_it_again(
+        self, tenants: OpenTenants, service: TenantService, writer: Writer, clock: Clock
+    ) -> None:
+        for _ in range(3):  # it takes long
+            tenants.confirm()
+            clock.now += 2 * IDLE
+        self._end(writer)
+        tenants.confirm()
+        assert list(tenants) == []
+        assert self._told(service) == (2_000, 1, 2_000)
+
+    def test_is_told_when_all_are_closed(
+        self, tenants: OpenTenants, service: TenantService, writer: Writer
+    ) -> None:
+        tenants.confirm()
+        self._end(writer)
+        tenants.close()
+        assert self._told(service) == (2_000, 1, 2_000)
+
+    def test_is_remembered_until_nothing_has_come_for_long(
+        self, tenants: OpenTenants, service: TenantService, writer: Writer, clock: Clock
+    ) -> None:
+        (former,) = tenants
+        tenants.confirm()
+        self._end(writer)
+        for seconds in (0.0, IDLE, 1.0):
+            clock.now += seconds
+            tenants.confirm()
+        opened = tenants.tenant("acme")
+        assert opened.usage is not former.usage
+        assert opened.usage.used == service.used("acme")
+
+    def test_says_nothing_of_the_next_tenant_of_the_name(
+        self,
+        tenants: OpenTenants,
+        service: TenantService,
+        credential: Callable[..., Credential],
+        writer: Writer,
+    ) -> None:
+        tenants.confirm()
+        writer.write(b"x" * 1_000)
+        service.delete_tenant("acme", purge=True)
+        tenants.tree(credential("acme"))
+        tenants.confirm()
+        (opened,) = tenants
+        opened.usage.flush()
+        assert self._told(service)[:2] == (0, 0)
 
 
 def test_stores_of_credentials_are_kept_and_bounded(
