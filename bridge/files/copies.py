@@ -15,8 +15,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from bridge.crypto.record import Kind, Record
-from bridge.files.change import CALL_LIMIT
-from bridge.files.errors import DamagedFile
+from bridge.files.change import CALL_LIMIT, StaleError
+from bridge.files.errors import DamagedFile, NotAllowed
 from bridge.files.layout import RECORD
 from bridge.files.node import Node
 from bridge.files.reseal import reseal
@@ -41,11 +41,14 @@ Link = Callable[[Record], bool]
 """Gives a finished copy its name; returns whether the place was free."""
 
 
+_Job = tuple[bytes, str, ObjectStore]
+
+
 class Running:
     """The copies of directories that run: by source, target, and the store that makes them."""
 
     def __init__(self) -> None:
-        self.jobs: dict[tuple[bytes, str, ObjectStore], Future[bool]] = {}
+        self.jobs: dict[_Job, Future[bool]] = {}
         self.lock = threading.Lock()
 
 
@@ -97,7 +100,8 @@ class Copies:
         """Copy the directory of ``record`` and give it its name; as ``FileTree.copy``.
 
         All of its properties are in ``record``: what has spilled over may be gone at the end.
-        A second call for the same copy while the first runs waits for it and shares its outcome.
+        A second call for the same copy while the first runs waits for it and shares its outcome;
+        but it raises StaleError where the first was refused: that may be for its caller alone.
         """
         job = (record.object_id, there.key, self._vault.acting)
         running = self._running
@@ -107,18 +111,22 @@ class Copies:
             if future is None:
                 future = running.jobs[job] = Future[bool]()
         if joined:
-            return future.result()
+            try:
+                return future.result()
+            except NotAllowed:
+                raise StaleError from None
         try:
             outcome = self._copy_directory(record, recursive=recursive, link=link)
-            future.set_result(outcome)
         except BaseException as error:
-            future.set_exception(error)
+            self._end(job).set_exception(error)
             raise
-        else:
-            return outcome
-        finally:
-            with running.lock:
-                del running.jobs[job]
+        self._end(job).set_result(outcome)
+        return outcome
+
+    def _end(self, job: _Job) -> Future[bool]:
+        """Nobody joins it from now on: whoever was told of its end and looks again begins anew."""
+        with self._running.lock:
+            return self._running.jobs.pop(job)
 
     def _copy_directory(self, record: Record, *, recursive: bool, link: Link) -> bool:
         vault = self._vault
