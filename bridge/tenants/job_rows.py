@@ -41,6 +41,11 @@ CLAIMED = "it is being done"
 """The note of a job that somebody does."""
 
 
+LONGEST_REST = 7_200.0
+"""Seconds: no job rests for so long, by far. What is due later still was put off by a clock that
+was wrong, and is due."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Something to be done until it succeeds. ``due``: Unix seconds before which it rests.
@@ -81,7 +86,11 @@ _COLUMNS = tuple(
 )
 
 _THIS = jobs.c.id == bindparam("job")
-_DUE = select(*_COLUMNS).where(jobs.c.due <= bindparam("now")).order_by(jobs.c.due, jobs.c.id)
+_DUE = (
+    select(*_COLUMNS)
+    .where((jobs.c.due <= bindparam("now")) | (jobs.c.due > bindparam("farthest")))
+    .order_by(jobs.c.due, jobs.c.id)
+)
 _ITS = select(*_COLUMNS).where(jobs.c.tenant == bindparam("tenant")).order_by(jobs.c.due)
 _ORPHANS = select(*_COLUMNS).where(jobs.c.tenant.not_in(select(tenants.c.id)))
 _ADD = jobs.insert().values({column.name: bindparam(column.name) for column in _COLUMNS})
@@ -136,7 +145,13 @@ class JobRows:
 
     def due(self) -> list[Job]:
         """Those whose time has come, the oldest first."""
-        return [Job(*row) for row in self._rows.ask(_DUE, now=self._clock())]
+        now = self._clock()
+        return [Job(*row) for row in self._rows.ask(_DUE, now=now, farthest=now + LONGEST_REST)]
+
+    def is_due(self, job: Job) -> bool:
+        """Whether its time has come."""
+        now = self._clock()
+        return job.due <= now or job.due > now + LONGEST_REST
 
     def of(self, tenant_id: str) -> list[Job]:
         """What is still to be done for a tenant."""

@@ -11,6 +11,7 @@ in this process, for longer each time: a store that hangs holds up others' jobs 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -38,17 +39,23 @@ Work = Callable[[Job, Callable[[], None]], None]
 
 
 class Jobs:
-    """Does jobs. ``work``: how each kind is done; it raises one of FAILURES."""
+    """Does jobs. ``work``: how each kind is done; it raises one of FAILURES.
+
+    ``clock`` gives Unix seconds, as other processes see them; ``monotonic`` says how long tenants
+    rest in this one, whatever becomes of that.
+    """
 
     def __init__(
         self,
         rows: JobRows,
         work: Mapping[str, Work],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rows = rows
         self._work = work
         self._clock = clock
+        self._monotonic = monotonic
         self._resting: dict[str, tuple[int, float]] = {}
         """Tenants: how often in a row a job of theirs has failed, and until when they rest."""
 
@@ -61,14 +68,14 @@ class Jobs:
         for job in self._rows.due():
             if stopped():
                 break
-            failures, until = self._resting.get(job.tenant, (0, 0.0))
-            if until > self._clock():
+            failures, until = self._resting.get(job.tenant, (0, -math.inf))
+            if until > self._monotonic():
                 continue
             if self.run(job):
                 self._resting.pop(job.tenant, None)
                 done += 1
             else:
-                self._resting[job.tenant] = failures + 1, self._clock() + _pause(failures)
+                self._resting[job.tenant] = failures + 1, self._monotonic() + _pause(failures)
         return done
 
     def run_for(self, tenant_id: str) -> list[Job]:
@@ -77,7 +84,7 @@ class Jobs:
         What another process is doing is left to that.
         """
         for job in self._rows.of(tenant_id):
-            if job.note != CLAIMED or job.due <= self._clock():
+            if job.note != CLAIMED or self._rows.is_due(job):
                 self.run(job)
         return self._rows.of(tenant_id)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from bridge.state.database import DatabaseState, open_state
 from bridge.store.api import Unavailable
-from bridge.tenants.job_rows import COPY, REVOKE, Job, JobRows, new_job
-from bridge.tenants.jobs import FIRST_PAUSE, LONGEST_PAUSE, Jobs
+from bridge.tenants.job_rows import CLAIMED, COPY, REVOKE, Job, JobRows, new_job
+from bridge.tenants.jobs import CLAIM, FIRST_PAUSE, LONGEST_PAUSE, Jobs
+from bridge.tenants.work import LATE
 
 
 @dataclass
@@ -53,7 +54,7 @@ def scene(state: DatabaseState) -> Scene:
         scene.work(job, go_on)
 
     rows = JobRows(state.rows, clock)
-    scene = Scene(rows, Jobs(rows, {COPY: work, REVOKE: work}, clock))
+    scene = Scene(rows, Jobs(rows, {COPY: work, REVOKE: work}, clock, clock))
     return scene
 
 
@@ -84,6 +85,45 @@ def test_a_tenant_whose_store_is_back_has_all_its_jobs_done(scene: Scene) -> Non
     scene.now += LONGEST_PAUSE
     assert scene.tried_now() == ["away"] * 3
     assert scene.rows.of("away") == []
+
+
+YEAR = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("wrong", [YEAR, -YEAR], ids=["ahead", "behind"])
+def test_a_clock_that_was_wrong_for_a_moment_holds_up_no_job(scene: Scene, wrong: float) -> None:
+    own = 0.0  # goes on as time does
+    jobs = Jobs(scene.rows, {REVOKE: scene.work}, lambda: scene.now, lambda: own)
+    scene.away = {"acme"}
+    scene.now += wrong
+    scene.rows.add(new_job(REVOKE, "acme", b"", b""))
+    assert jobs.run_due() == 0
+    scene.now -= wrong
+    scene.away.clear()
+    own += LONGEST_PAUSE
+    scene.now += LONGEST_PAUSE
+    assert jobs.run_due() == 1
+    assert scene.rows.of("acme") == []
+
+
+def test_what_a_process_took_that_died_by_a_wrong_clock_is_taken_over(scene: Scene) -> None:
+    scene.rows.add(new_job(REVOKE, "acme", b"", b""))
+    scene.now += YEAR
+    (job,) = scene.rows.of("acme")
+    assert scene.rows.put_off(job, replace(job, due=scene.now + CLAIM, note=CLAIMED))
+    assert scene.tried_now() == []
+    scene.now -= YEAR
+    assert scene.tried_now() == ["acme"]
+    assert scene.rows.of("acme") == []
+
+
+def test_what_rests_by_right_is_left_alone(scene: Scene) -> None:
+    """The second look after a purge rests for longer than any job that failed."""
+    scene.rows.add(new_job(REVOKE, "acme", b"", b"", due=scene.now + LATE))
+    scene.now -= 60  # another process's clock
+    assert scene.tried_now() == []
+    scene.now += 60 + LATE
+    assert scene.tried_now() == ["acme"]
 
 
 def test_a_copy_takes_the_place_of_one_that_waits(scene: Scene) -> None:
