@@ -202,11 +202,12 @@ class TestWhatIsUnderWayWhileItsTenantIsDropped:
         self, tenants: OpenTenants, service: TenantService, writer: Writer, *, confirmed: bool
     ) -> None:
         (former,) = tenants
+        who = service.credentials("acme")[0]
+        service.set_quota("acme", 2_500)
         if confirmed:
             tenants.confirm()
             assert list(tenants) == []
-        who = service.credentials("acme")[0]
-        service.set_quota("acme", 2_500)
+            assert tenants.tenant("acme").usage.quota == 2_500
         tree = tenants.tree(who)
         (opened,) = tenants
         assert opened is not former
@@ -227,6 +228,28 @@ class TestWhatIsUnderWayWhileItsTenantIsDropped:
         tenants.confirm()
         assert list(tenants) == []
         assert self._told(service) == (2_000, 1, 2_000)
+
+    def test_is_told_for_as_long_as_something_moves(
+        self,
+        tenants: OpenTenants,
+        service: TenantService,
+        credential: Callable[..., Credential],
+        clock: Clock,
+    ) -> None:
+        tree = tenants.tree(credential("acme"))
+        _put(tree, "file", bytes(1 << 20))
+        tenants.tenant("acme").usage.count(tree.usage)
+        service.replace_grant("acme", root_grant="root")
+        tenants.confirm()
+        with tree.open(Path(("file",))) as reader:
+            moved = []
+            for _ in range(3):
+                moved.append(len(reader.read(10)))
+                tenants.confirm()
+                clock.now += 0.6 * IDLE
+                tenants.confirm()
+        assert all(moved)
+        assert [day.down for day in service.usage("acme")] == [sum(moved)]
 
     def test_is_told_when_all_are_closed(
         self, tenants: OpenTenants, service: TenantService, writer: Writer
