@@ -63,7 +63,7 @@ async def _send(call: Call, ready: list[bytes], rest: Iterator[bytes] | None) ->
     pool = call.workers.quick
 
     async def all_blocks() -> AsyncIterator[bytes]:
-        # One ahead of what is sent. Begun: the answer's header is, and it cannot be refused any more.
+        # One ahead of what is sent. Begun: the answer's header is, so it is too late to refuse.
         ahead = None if rest is None else pool.submit(lambda: next(rest, None), begun=True)
         try:
             for block in ready:

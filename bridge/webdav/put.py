@@ -5,7 +5,8 @@ that waits for 100 sends nothing in vain; and it waits for its turn to upload. T
 into a writer that nobody sees. Only when all that was promised has come is it published, after the
 same questions were asked again while nobody else can change the entry.
 
-Whoever is seen to have gone, or is shut out, is done with soon; the turn lasts until the memory is free.
+Whoever is seen to have gone, or is shut out, is done with soon; the turn lasts until the memory is
+free.
 """
 
 from __future__ import annotations
