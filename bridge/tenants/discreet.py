@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from bridge.files import errors
 from bridge.files.api import Buffer, Entry, Guard, Reader, Writer, no_guard
 from bridge.files.path import Path
-from bridge.store.closing import Closing
+from bridge.tenants.passing import PassingReader
 
 _WORDS: Mapping[type[errors.FileError], str] = {
     errors.InvalidPath: "the path cannot be one",
@@ -54,26 +54,17 @@ def discreet(root: Path) -> Iterator[None]:
         raise _reworded(error) from error
 
 
-class DiscreetReader(Closing):
+class DiscreetReader(PassingReader):
     """A ``Reader`` whose errors tell nothing of the tenant's paths."""
 
     def __init__(self, inner: Reader, root: Path) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._root = root
-
-    @property
-    def entry(self) -> Entry:
-        """The file whose content this is."""
-        return self._inner.entry
 
     def read(self, size: int) -> Buffer:
         """See ``Reader``."""
         with discreet(self._root):
-            return self._inner.read(size)
-
-    def close(self) -> None:
-        """See ``Reader``."""
-        self._inner.close()
+            return super().read(size)
 
 
 class DiscreetWriter:

@@ -23,7 +23,7 @@ from bridge.files.api import (
 from bridge.files.content import stored_size
 from bridge.files.errors import Busy, FileError, StorageUnavailable
 from bridge.files.path import Path
-from bridge.store.closing import Closing
+from bridge.tenants.passing import PassingReader
 from bridge.tenants.room import Room
 from bridge.tenants.usage import Change, Ledger
 
@@ -232,27 +232,18 @@ class _Replaced:
         self.entry = entry
 
 
-class _MeteredReader(Closing):
+class _MeteredReader(PassingReader):
     """A ``Reader`` whose bytes are noted as sent."""
 
     def __init__(self, inner: Reader, ledger: Ledger) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._ledger = ledger
-
-    @property
-    def entry(self) -> Entry:
-        """The file whose content this is."""
-        return self._inner.entry
 
     def read(self, size: int) -> Buffer:
         """See ``Reader``."""
-        data = self._inner.read(size)
+        data = super().read(size)
         self._ledger.moved(down=len(data))
         return data
-
-    def close(self) -> None:
-        """See ``Reader``."""
-        self._inner.close()
 
 
 class _MeteredWriter:

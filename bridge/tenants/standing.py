@@ -27,9 +27,9 @@ from bridge.files.errors import NotAllowed
 from bridge.files.path import Path
 from bridge.files.translate import translate
 from bridge.state.api import Lock, Locks, StateError
-from bridge.store.closing import Closing
 from bridge.tenants.api import Credential, Status
 from bridge.tenants.credential_rows import CredentialRows
+from bridge.tenants.passing import PassingReader
 
 REMEMBERED = 4.0
 """Seconds for which what was found is not asked again by what only reads: as doors do, so that a
@@ -216,26 +216,17 @@ def _last(guard: Guard, standing: Standing) -> Guard:
     return both
 
 
-class _StandingReader(Closing):
+class _StandingReader(PassingReader):
     """A ``Reader`` that ends soon after its credential does."""
 
     def __init__(self, inner: Reader, standing: Standing) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._standing = standing
-
-    @property
-    def entry(self) -> Entry:
-        """The file whose content this is."""
-        return self._inner.entry
 
     def read(self, size: int) -> Buffer:
         """See ``Reader``. Raises NotAllowed too."""
         self._standing.require_now_and_then()
-        return self._inner.read(size)
-
-    def close(self) -> None:
-        """See ``Reader``."""
-        self._inner.close()
+        return super().read(size)
 
 
 class _StandingWriter:
